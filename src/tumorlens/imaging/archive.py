@@ -83,7 +83,7 @@ class Archive:
         return tuple(sorted(added))
 
     def _find(self, name: str) -> None:
-        """Open the archive within that holds ``name``, if that has not been done."""
+        """Open the inner archive that holds ``name``, if that has not been done."""
         parts = name.split("/")
         for count in range(1, len(parts)):
             outer = "/".join(parts[:count])
@@ -112,7 +112,7 @@ class Archive:
 
 
 def _check_readable(infos: Iterable[zipfile.ZipInfo], source: str) -> None:
-    """Raise ``UnsupportedFormatError`` where none of the members can be read, all for one reason.
+    """Raise ``UnsupportedFormatError`` where no member can be read, all for the same reason.
 
     So an encrypted archive of a thousand files is one error.
     """
@@ -133,13 +133,13 @@ def _unreadable(info: zipfile.ZipInfo) -> str:
 def _named(infos: Iterable[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     """Members by name; further members with the same name get a number."""
     named: dict[str, zipfile.ZipInfo] = {}
-    seen: Counter[str] = Counter()
+    repeats: Counter[str] = Counter()
     for info in infos:
         name = info.filename
         while name in named:
-            seen[info.filename] += 1
+            repeats[info.filename] += 1
             stem, suffix = posixpath.splitext(info.filename)
-            name = f"{stem} ({seen[info.filename] + 1}){suffix}"
+            name = f"{stem} ({repeats[info.filename] + 1}){suffix}"
         named[name] = info
     return named
 

@@ -53,7 +53,7 @@ def quiet() -> Iterator[None]:
 def decoding(source: str, what: str) -> Iterator[None]:
     """Turn whatever a library raises at hostile bytes into a typed error of one line.
 
-    An ``InputError`` goes through as it is. Memory that is not there gives
+    An ``InputError`` goes through as it is. Too little memory gives
     ``LimitExceededError``, all else ``CorruptInputError``: ``source: damaged what (why)``.
     """
     try:

@@ -23,7 +23,7 @@ _MAGIC: Final = frozenset("*?[")
 _ROOM: Final = 32 << 20
 """Bytes of images that are kept from the look at their beginnings until they are read."""
 _UNKNOWN: Final = "unknown"
-"""The kind of what cannot be opened: it may be an image, and will say why not."""
+"""The kind of a file that cannot be opened: it may be an image, and reading it gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,13 @@ class Found:
     @property
     def paths(self) -> tuple[str, ...]:
         """Those of ``inputs`` that are files."""
-        return tuple(one.path for one in self.inputs if isinstance(one, File))
+        return tuple(file.path for file in self.inputs if isinstance(file, File))
 
     @property
     def files(self) -> Iterator[str]:
         """All files that are read, those of series and archives among them, and what failed."""
-        for one in self.inputs:
-            yield from one.files
+        for input_ in self.inputs:
+            yield from input_.files
         yield from (path for path, _ in self.failures)
 
     @property
@@ -61,11 +61,11 @@ def find_all(arguments: Iterable[str], *, apart: bool = False) -> list[Found]:
     """``find`` each; the images that are kept in memory share one bound.
 
     A shell gives a pattern as many arguments, so DICOM files among these are grouped into series,
-    in the place of the first of them; not with ``apart``.
+    at the position of the first of them; not with ``apart``.
     """
     room = _Room(_ROOM)
-    found = [_find(argument, room) for argument in arguments]
-    return found if apart else _noted(_with_series(found))
+    parts = [_find(argument, room) for argument in arguments]
+    return parts if apart else _noted(_with_series(parts))
 
 
 def find(argument: str) -> Found:
@@ -96,7 +96,7 @@ def _find(argument: str, room: "_Room") -> Found:
 def _together(parts: Sequence[Found], skipped: int = 0) -> Found:
     """Several as one, ``skipped`` files more among them."""
     return Found(
-        tuple(one for part in parts for one in part.inputs),
+        tuple(input_ for part in parts for input_ in part.inputs),
         sum(part.skipped for part in parts) + skipped,
         sum(part.own for part in parts),
         tuple(failure for part in parts for failure in part.failures),
@@ -104,53 +104,55 @@ def _together(parts: Sequence[Found], skipped: int = 0) -> Found:
 
 
 def _with_series(parts: Sequence[Found]) -> list[Found]:
-    """``parts`` with DICOM files that are one each grouped into series, where the first was."""
-    named = [place for place, part in enumerate(parts) if _is_dicom(part)]
+    """``parts`` with single DICOM files grouped into series, at the position of the first."""
+    named = [index for index, part in enumerate(parts) if _is_dicom(part)]
     if len(named) < 2:
         return list(parts)
     from tumorlens.imaging.series import group_files
 
-    grouped = group_files(list(dict.fromkeys(parts[place].paths[0] for place in named)))
+    grouped = group_files(list(dict.fromkeys(parts[index].paths[0] for index in named)))
     if not grouped.series:
         return list(parts)
     series = _gathered("", (), grouped, 0)
-    kept = dict(enumerate(parts)) | dict.fromkeys(named, Found(())) | {named[0]: series}
-    return list(kept.values())
+    grouped_parts = dict(enumerate(parts)) | dict.fromkeys(named, Found(())) | {named[0]: series}
+    return list(grouped_parts.values())
 
 
 def _noted(parts: Sequence[Found]) -> list[Found]:
     """``parts``, with a note on each series that lies in several of them."""
-    held = Counter(identity for part in parts for identity in {one.identity for one in part.inputs})
+    held = Counter(
+        identity for part in parts for identity in {input_.identity for input_ in part.inputs}
+    )
     split_up = {identity for identity, count in held.items() if identity and count > 1}
     if not split_up:
         return list(parts)
     from tumorlens.imaging.series import ELSEWHERE, Series
 
-    def noted(one: Input) -> Input:
-        if isinstance(one, Series) and one.identity in split_up:
-            return one.noted(ELSEWHERE)
-        return one
+    def noted(input_: Input) -> Input:
+        if isinstance(input_, Series) and input_.identity in split_up:
+            return input_.noted(ELSEWHERE)
+        return input_
 
     return [dataclasses.replace(part, inputs=tuple(map(noted, part.inputs))) for part in parts]
 
 
 def _is_dicom(part: Found) -> bool:
-    return [one.kind for one in part.inputs if isinstance(one, File)] == [DICOM.name]
+    return [file.kind for file in part.inputs if isinstance(file, File)] == [DICOM.name]
 
 
 def names_one(argument: str) -> bool:
     """Whether ``argument`` stands for one file, if for any: no folder, archive or pattern."""
     if Path(argument).is_dir() or (not _exists(argument) and _MAGIC.intersection(argument)):
         return False
-    one = _look(argument, _Room(0))
-    return one is None or one.kind != ZIP
+    file = _look(argument, _Room(0))
+    return file is None or file.kind != ZIP
 
 
 def _resolve(path: str, room: "_Room") -> Found:
     if Path(path).is_dir():
         return _search(path, room)
-    one = _look(path, room)
-    return _unpack(path) if one is not None and one.kind == ZIP else Found((one or File(path),))
+    file = _look(path, room)
+    return _unpack(path) if file is not None and file.kind == ZIP else Found((file or File(path),))
 
 
 def _exists(argument: str) -> bool:
@@ -167,37 +169,36 @@ def _search(folder: str, room: "_Room") -> Found:
     archives: list[str] = []
     skipped = 0
     for path in _files(folder):
-        one = _look(path, room)
-        if one is None:
+        file = _look(path, room)
+        if file is None:
             skipped += 1
-        elif one.kind == DICOM.name:
+        elif file.kind == DICOM.name:
             dicom.append(path)
-        elif one.kind == ZIP:
+        elif file.kind == ZIP:
             archives.append(path)
         else:
-            files.append(one)
+            files.append(file)
     grouped = None
     if dicom:
-        # Here, not above: whoever has no DICOM does without pydicom.
+        # Here, not above: pydicom is not imported where there is no DICOM.
         from tumorlens.imaging.series import group_files
 
         grouped = group_files(dicom)
     return _with_archives(_gathered(folder, files, grouped, skipped), archives)
 
 
-def _with_archives(found: Found, archives: Sequence[str]) -> Found:
+def _with_archives(folder: Found, archives: Sequence[str]) -> Found:
     """Add what the archives of a folder hold; those without an image are skipped."""
     parts = [_unpack(path) for path in archives]
     full = [part for part in parts if not _is_empty(part)]
-    if full and _is_empty(found):  # the archives are all that the folder has
-        found = Found((), found.skipped, found.own)
-    return _together(_noted([found, *full]), len(parts) - len(full))
+    if full and _is_empty(folder):  # the archives are all that the folder has
+        folder = Found((), folder.skipped, folder.own)
+    return _together(_noted([folder, *full]), len(parts) - len(full))
 
 
-def _is_empty(found: Found) -> bool:
-    """Whether nothing was found, and nothing failed but that."""
-    reasons = [error for _, error in found.failures]
-    return not found.inputs and [type(one) for one in reasons] == [MissingInputError]
+def _is_empty(part: Found) -> bool:
+    """Whether nothing was found, and that is the only failure."""
+    return not part.inputs and [type(error) for _, error in part.failures] == [MissingInputError]
 
 
 def _unpack(path: str) -> Found:
@@ -230,7 +231,7 @@ def _gathered(
     failed: Sequence[tuple[str, InputError]] = (),
 ) -> Found:
     """Put images and series in the order of their paths, the series of a study together."""
-    keyed: list[tuple[tuple[str, ...], Input]] = [((one.path,), one) for one in plain]
+    keyed: list[tuple[tuple[str, ...], Input]] = [((input_.path,), input_) for input_ in plain]
     failures = list(failed)
     own = 0
     if grouped is not None:
@@ -241,40 +242,40 @@ def _gathered(
         keyed.sort(key=lambda pair: pair[0])
     if not keyed and not failures:
         failures.append((where, MissingInputError(f"{where}: contains no image")))
-    return Found(tuple(one for _, one in keyed), skipped, own, tuple(failures))
+    return Found(tuple(input_ for _, input_ in keyed), skipped, own, tuple(failures))
 
 
-def _by_study(series: Sequence["Series"]) -> Iterator[tuple[tuple[str, ...], Input]]:
+def _by_study(all_series: Sequence["Series"]) -> Iterator[tuple[tuple[str, ...], Input]]:
     """Each series with what it is sorted by: the first file of its study, then its own."""
     first: dict[str, str] = {}
-    for one in series:
-        study = one.facts.study_instance_uid or one.first
-        first[study] = min(first.get(study, one.first), one.first)
-    for one in series:
-        yield (first[one.facts.study_instance_uid or one.first], one.first), one
+    for series in all_series:
+        study = series.facts.study_instance_uid or series.first
+        first[study] = min(first.get(study, series.first), series.first)
+    for series in all_series:
+        yield (first[series.facts.study_instance_uid or series.first], series.first), series
 
 
 def _files(folder: str) -> Iterator[str]:
     """Yield the files below ``folder``, sorted, without hidden ones.
 
-    Linked folders are followed, each folder once: a link may lead back to where it is.
+    Linked folders are followed, each folder once: a link may lead back to a folder above it.
     """
     known = {os.path.realpath(folder)}
     for parent, folders, names in os.walk(folder, followlinks=True):
-        kept = []
+        followed = []
         for name in sorted(name for name in folders if not name.startswith(".")):
-            place = os.path.realpath(Path(parent) / name)
-            if place not in known:
-                known.add(place)
-                kept.append(name)
-        folders[:] = kept
+            target = os.path.realpath(Path(parent) / name)
+            if target not in known:
+                known.add(target)
+                followed.append(name)
+        folders[:] = followed
         for name in sorted(names):
             if not name.startswith("."):
                 yield str(Path(parent) / name)
 
 
 def kind_of(path: str) -> str | None:
-    """What it begins like, of ``registry.sniff``; ``unknown`` of what cannot be opened."""
+    """Its kind by its first bytes (``registry.sniff``); ``unknown`` where it cannot be opened."""
     try:
         if not Path(path).is_file():
             return None
@@ -291,14 +292,14 @@ class _Room:
         self._left = size
 
     def take(self, size: int) -> bool:
-        """Whether so many may be; they are then counted."""
+        """Whether ``size`` more may be kept; if so, they are counted."""
         fits = size <= self._left
         self._left -= size if fits else 0
         return fits
 
 
 def _look(path: str, room: _Room) -> File | None:
-    """A file with what it begins like; None of what is nothing to read, and claims not to be."""
+    """The file with its kind; None where neither its first bytes nor its name are of an image."""
     try:
         if not Path(path).is_file():
             return File(path) if claims_image(path) else None

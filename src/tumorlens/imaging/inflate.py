@@ -34,12 +34,12 @@ class Inflated:
                 f"{self._source}: {size} bytes of voxels are more than the limit of "
                 f"{MAX_INFLATED_BYTES}"
             )
-        found = self.take_up_to(size)
-        if len(found) < size:
+        beginning = self.take_up_to(size)
+        if len(beginning) < size:
             raise CorruptInputError(
-                f"{self._source}: damaged or cut off ({len(found)} of {size} bytes are there)"
+                f"{self._source}: damaged or cut off ({len(beginning)} of {size} bytes are there)"
             )
-        return found
+        return beginning
 
     def take_up_to(self, size: int) -> memoryview:
         """As many of the first ``size`` bytes as there are."""
@@ -58,7 +58,7 @@ class Inflated:
             parts.append(more)
             length += len(more)
             if self._inflater.eof:
-                # Zeros or nothing may follow the last member; what else follows is none.
+                # Zeros or nothing may follow the last member; anything else is not a member.
                 self._rest = self._inflater.unused_data
                 if not self._rest.startswith(GZIP):
                     break
@@ -68,7 +68,7 @@ class Inflated:
                 self._rest = self._inflater.unconsumed_tail
                 if not self._rest:
                     break
-        # Not +=: earlier views of the bytes forbid that they grow.
+        # Not +=: bytes with views on them cannot grow.
         self._taken = b"".join(parts)
 
 

@@ -42,7 +42,7 @@ class Input(Protocol):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Patient, study and series of a DICOM series; empty of what states no series."""
+        """Patient, study and series of a DICOM series; empty where no series is stated."""
         ...
 
     def read(self, plane: str = DEFAULT_PLANE) -> Read:
@@ -69,10 +69,11 @@ class File:
     @property
     def is_single(self) -> bool:
         """By its format; where nobody looked, by its name."""
-        volumes = [one for one in registry.FORMATS if one.holds_volumes]
+        formats = [file_format for file_format in registry.FORMATS if file_format.holds_volumes]
         if self.kind is not None:
-            return self.kind not in [one.name for one in volumes]
-        return not self.path.lower().endswith(tuple(s for one in volumes for s in one.suffixes))
+            return self.kind not in [file_format.name for file_format in formats]
+        suffixes = tuple(suffix for file_format in formats for suffix in file_format.suffixes)
+        return not self.path.lower().endswith(suffixes)
 
     @property
     def identity(self) -> tuple[str, ...]:

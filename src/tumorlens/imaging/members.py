@@ -63,9 +63,9 @@ def list_members(archive: Archive) -> Listed:
         try:
             kind = sniff(archive.head(name, SNIFF_BYTES))
             if kind == "zip":
-                found = _open(archive, name, name in inner)
-                inner.update(found)
-                waiting.extend(reversed(found))
+                names = _open(archive, name, name in inner)
+                inner.update(names)
+                waiting.extend(reversed(names))
         except InputError as error:
             listed.failures.append((f"{archive.path}/{name}", error))
             continue

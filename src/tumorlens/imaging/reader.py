@@ -54,7 +54,7 @@ def open_file(path: str | Path) -> BinaryIO:
 
 
 def missing(path: str | Path, reason: str) -> MissingInputError:
-    """The error of ``path``, which is not there for ``reason``, or is a URL."""
+    """The error for ``path``, which is missing for ``reason``, or is a URL."""
     if "://" in str(path):
         reason = (
             "is a URL, and this reads files: download it first, or use `tumorlens batch`, which "

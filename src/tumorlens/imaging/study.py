@@ -41,39 +41,41 @@ def read_study(path: str | Path, plane: str = reader.DEFAULT_PLANE) -> Study:
     ``plane`` is for NIfTI, MGH and NRRD, as in ``reader.read``. Nothing is raised for what cannot
     be read; it is in ``Study.failures``.
     """
-    found = finder.find(str(path))
-    study = Study(str(path), failures=list(found.failures), skipped=found.skipped, own=found.own)
-    for one in found.inputs:
+    contents = finder.find(str(path))
+    study = Study(
+        str(path), failures=list(contents.failures), skipped=contents.skipped, own=contents.own
+    )
+    for input_ in contents.inputs:
         try:
-            image, missing = one.read(plane)
+            image, missing = input_.read(plane)
         except InputError as error:
-            study.failures.append((one.path, error))
+            study.failures.append((input_.path, error))
             continue
         study.images.append(image)
         study.failures.extend(missing)
     return study
 
 
-def source_header(place: SliceFacts) -> Dataset:
+def source_header(slice_facts: SliceFacts) -> Dataset:
     """The data set that a slice comes from, without pixels: for objects that refer to it.
 
     Raises ``InputError``.
     """
-    if place.member is None:
-        with reader.open_file(place.path) as file:
-            return parse(file, place.path, pixels=False)
-    name = f"{place.path}/{place.member}"
-    return parse(Archive(place.path).read(place.member), name, pixels=False)
+    path, member = slice_facts.path, slice_facts.member
+    if member is None:
+        with reader.open_file(path) as file:
+            return parse(file, path, pixels=False)
+    return parse(Archive(path).read(member), f"{path}/{member}", pixels=False)
 
 
 def source_headers(slices: Sequence[SliceFacts]) -> list[Dataset]:
     """``source_header`` of each slice; those of a multi-frame file share it."""
     known: dict[tuple[str, str | None], Dataset] = {}
-    for place in slices:
-        key = place.path, place.member
+    for slice_facts in slices:
+        key = slice_facts.path, slice_facts.member
         if key not in known:
-            known[key] = source_header(place)
-    return [known[place.path, place.member] for place in slices]
+            known[key] = source_header(slice_facts)
+    return [known[slice_facts.path, slice_facts.member] for slice_facts in slices]
 
 
 def readable_headers(paths: Sequence[Path]) -> tuple[list[Dataset], int]:

@@ -16,7 +16,7 @@ Decoder = Callable[[bytes, str, str], "MedicalImage"]
 class Format:
     """One input format.
 
-    ``decoder`` imports its library inside itself: whoever only recognises files does without. It
+    ``decoder`` imports its library itself: recognising files does not need it. It
     raises an ``InputError`` whose message begins with the name where it knows what is wrong;
     whatever else it raises becomes ``CorruptInputError`` (``imaging.decoding``). Bounds on sizes
     are in ``imaging.limits``.

@@ -30,29 +30,29 @@ _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 def recognise(data: bytes) -> Format | None:
     """The format of the first bytes ``data``, or None; ``SNIFF_BYTES`` of them are enough."""
     # DICOM first: its preamble may be the beginning of a TIFF.
-    return next((one for one in (DICOM, *FORMATS) if one.begins(data)), None)
+    return next((known for known in (DICOM, *FORMATS) if known.begins(data)), None)
 
 
 def sniff(data: bytes) -> str | None:
     """The name of the format of the first bytes ``data``: of ``FORMATS``, ``ZIP``, or None."""
-    found = recognise(data)
-    if found is not None:
-        return found.name
+    file_format = recognise(data)
+    if file_format is not None:
+        return file_format.name
     return ZIP if data.startswith(_ZIP) else None
 
 
 def decode(data: bytes, source: str, plane: str) -> "MedicalImage":
     """Decode the bytes of a file; arguments and errors as ``imaging.reader.read``."""
-    found = recognise(data)
-    if found is None:
+    file_format = recognise(data)
+    if file_format is None:
         raise UnsupportedFormatError(f"{source}: {_refusal(data, source)}")
-    # Here, not above: whoever only recognises files does without numpy.
+    # Here, not above: recognising files needs no numpy.
     from tumorlens.imaging.decoding import decoding
     from tumorlens.imaging.intensities import mended
 
-    with decoding(source, found.title):
-        image = found.decoder(data, source, plane)
-    return image if found.windowed else mended(image)
+    with decoding(source, file_format.title):
+        image = file_format.decoder(data, source, plane)
+    return image if file_format.windowed else mended(image)
 
 
 def claims_image(name: str) -> bool:
@@ -60,13 +60,13 @@ def claims_image(name: str) -> bool:
 
     Only for files that would otherwise be skipped silently, such as an empty file of a failed copy.
     """
-    claims = (*foreign.SUFFIXES, *(suffix for one in FORMATS for suffix in one.suffixes))
+    claims = (*foreign.SUFFIXES, *(suffix for known in FORMATS for suffix in known.suffixes))
     return name.lower().endswith(claims)
 
 
 def readable() -> str:
     """All formats, for messages: ``JPEG, PNG, ...``."""
-    return ", ".join(one.title for one in FORMATS)
+    return ", ".join(known.title for known in FORMATS)
 
 
 def _refusal(data: bytes, source: str) -> str:
