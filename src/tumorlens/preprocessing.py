@@ -68,7 +68,7 @@ def preprocess_mask(
 class Windowed:
     """An image whose intensities are windowed once, for each network that is to see it.
 
-    A screenshot's bright margin is left out; places are in pixels of the whole image.
+    A screenshot's bright margin is left out; positions are in pixels of the whole image.
     """
 
     def __init__(self, pixels: Gray, config: PreprocessConfig, source: str = "<array>") -> None:
@@ -265,8 +265,8 @@ def _bands(source: int, target: int) -> tuple[tuple[slice, slice, NDArray[np.flo
         centers = (np.arange(rows.start, rows.stop, dtype=np.float64) + 0.5) * ratio - 0.5
         first = max(0, math.ceil(centers[0] - support))
         used = slice(first, min(source, math.floor(centers[-1] + support) + 1))
-        places = np.arange(used.start, used.stop, dtype=np.float64)
-        distance = np.abs(places[np.newaxis] - centers[:, np.newaxis])
+        positions = np.arange(used.start, used.stop, dtype=np.float64)
+        distance = np.abs(positions[np.newaxis] - centers[:, np.newaxis])
         weights = np.clip(1.0 - distance / support, 0.0, None)
         weights /= weights.sum(axis=1, keepdims=True)
         narrowed = weights.astype(np.float32)

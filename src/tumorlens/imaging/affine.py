@@ -1,7 +1,6 @@
-"""From voxel indices to millimetres in the patient (right, front, head): what all formats share.
+"""From voxel indices to millimetres in the patient (right, front, head), for all formats.
 
-What of a header is not plausible is skipped, with a note: a file is not damaged because one element
-is.
+An element of a header that is not plausible is skipped, with a note: the file is still read.
 """
 
 from collections.abc import Sequence
@@ -42,7 +41,8 @@ def affine_of(image: MedicalImage) -> Matrix | None:
     facts, spacing = image.facts, image.pixel_spacing_mm
     if facts is None or spacing is None:
         return None
-    corners = [place.position_mm for place in facts.slices if place.position_mm is not None]
+    positions = (slice_facts.position_mm for slice_facts in facts.slices)
+    corners = [position for position in positions if position is not None]
     if len(corners) < image.depth or facts.row_direction is None or facts.column_direction is None:
         return None
     row, column = np.asarray(facts.row_direction), np.asarray(facts.column_direction)
@@ -66,9 +66,9 @@ def sensible(affine: Matrix, name: str, notes: list[str]) -> Matrix | None:
 
 def plausible_sizes(stated: Sequence[float], notes: list[str]) -> list[float]:
     """Voxel sizes; 1 for those that are not plausible, with a note."""
-    found = [abs(float(size)) for size in stated]
-    sizes = [size if 0 < size < _LARGEST_STEP else 1.0 for size in found]
-    if sizes != found:
+    lengths = [abs(float(size)) for size in stated]
+    sizes = [size if 0 < size < _LARGEST_STEP else 1.0 for size in lengths]
+    if sizes != lengths:
         notes.append("a voxel size of the file is missing or not plausible; 1 is used")
     return sizes
 
@@ -90,7 +90,7 @@ def centred(steps: Matrix, shape: tuple[int, int, int]) -> Matrix:
 def in_millimetres(
     affine: Matrix, unit: float, shape: tuple[int, int, int], notes: list[str]
 ) -> Matrix:
-    """``affine`` times ``unit``, in millimetres, where a head can then be as large."""
+    """``affine`` times ``unit``, in millimetres; a unit that fits no head is not used."""
     sides = np.linalg.norm(affine[:3, :3], axis=0) * shape
     if unit != 1.0 and not can_be_a_head(float(sides.max()) * unit):
         notes.append("the file's unit of length is not plausible; millimetres are assumed")

@@ -1,8 +1,8 @@
 """One series, several volumes: contrasts, echoes, phases, time points at the same positions.
 
 A scanner stores magnitude and phase images, several echoes, b-values or time points as one series.
-Stacked by position they would be mixed slice by slice, and the answer would be about no image
-that anybody has taken. So of such volumes one is kept, and the others are named.
+Stacked by position they would be mixed slice by slice, and the answer would be about an image
+that was never acquired. So one of these volumes is used, and notes name the others.
 """
 
 from collections import Counter
@@ -15,24 +15,24 @@ from numpy.typing import NDArray
 
 MAGNITUDE: Final = "magnitude"
 COMPONENT: Final = "component"
-"""The trait that says what of a complex signal an image shows (PS3.3 C.8.13.3.1.1)."""
+"""The trait that says which part of a complex signal an image shows (PS3.3 C.8.13.3.1.1)."""
 
 Trait = tuple[str, float | str]
 """How an image was taken: a name, as notes say it, and what the file states."""
 Traits = tuple[Trait, ...]
 
 _NEAR: Final = 0.1
-"""Slices nearer than this part of the usual distance are at one position: rounding, no spacing."""
+"""Slices nearer than this part of the usual distance are at one position: rounding, not spacing."""
 _OVERLAP: Final = 0.5
-"""Part of a group that must lie where another does for the two to be volumes of one place."""
+"""Part of a group that must lie at another's positions for both to be volumes of one region."""
 _COMPLETE: Final = 0.8
 """A volume has at least this part of the positions of the fullest one."""
 _NAMED: Final = 4
 """Most values that one note lists."""
 _FEWEST: Final = 3
-"""Fewer slices that state another contrast are odd elements, and no volume."""
+"""Fewer slices that state another contrast have odd headers, and are not a volume."""
 _OTHER: Final = 0.1
-"""Relative difference from which two numbers are two contrasts, and no rounding."""
+"""Relative difference from which two numbers are two contrasts, not rounding."""
 _SOFT: Final = frozenset({"acquisition", "trigger time", "stack"})
 """Traits that parts of one volume have too: odd slices are acquired first, then the even ones."""
 AGENT: Final = "contrast agent"
@@ -40,7 +40,7 @@ DIMENSION: Final = "dimension"
 """A trait of this name and a number is one of the indices by which a file sorts its frames."""
 WINDOW: Final = "window"
 _TURNS: Final = frozenset({"acquisition time", "content time", "instance number", "frame number"})
-"""Traits that each slice may have a value of its own of: volumes come by turns, or one by one."""
+"""Traits that may differ in each slice: volumes are acquired in turns, or one after the other."""
 _SAME_MM: Final = 0.01
 _LAST: Final = frozenset(
     {"F", "FAT", "OP", "OPP_PHASE", "OUT_PHASE", "ADC", "FA", "MIP", "MPR", "DERIVED", "SECONDARY"}
@@ -65,23 +65,23 @@ def separate(
     Of volumes at the same positions one is kept, and the notes name the others. Images of another
     component or contrast that lie elsewhere, between the slices too, are volumes of their own.
     """
-    stated = [dict(one) for one in traits]
-    places = np.asarray(along, dtype=np.float64)
+    stated = [dict(image_traits) for image_traits in traits]
+    positions = np.asarray(along, dtype=np.float64)
     indices = list(range(len(stated)))
     elsewhere: list[Volume] = []
     notes: list[str] = []
     for name in _names(traits):
         if _is_weak(name):
-            indices, noted = _split_whole(indices, stated, places, name, thickness_mm)
+            indices, noted = _split_whole(indices, stated, positions, name, thickness_mm)
             notes += noted
             continue
         groups = _grouped(indices, stated, name)
         if len(groups) < 2:
             continue
-        found = _split(groups, places, name, thickness_mm)
-        indices = found.kept
-        notes += found.notes
-        for group, note in found.elsewhere:
+        split = _split(groups, positions, name, thickness_mm)
+        indices = split.indices
+        notes += split.notes
+        for group, note in split.elsewhere:
             elsewhere += _within(group, note, traits, along, thickness_mm)
     component = stated[indices[0]].get(COMPONENT) if indices else None
     return [Volume(indices, [*_odd_component(component), *notes]), *elsewhere]
@@ -95,14 +95,16 @@ def _within(
     thickness_mm: float | None,
 ) -> list[Volume]:
     """The volumes of a part of the images."""
-    found = separate([traits[i] for i in group], [along[i] for i in group], thickness_mm)
+    volumes = separate([traits[i] for i in group], [along[i] for i in group], thickness_mm)
     noted = [note] if note else []
-    return [Volume([group[i] for i in one.indices], [*one.notes, *noted]) for one in found]
+    return [
+        Volume([group[i] for i in volume.indices], [*volume.notes, *noted]) for volume in volumes
+    ]
 
 
 def _names(traits: Sequence[Traits]) -> list[str]:
     """All names of traits, in the order that images list them, the component first."""
-    names = {COMPONENT: None} | {name: None for one in traits for name, _ in one}
+    names = {COMPONENT: None} | {name: None for pairs in traits for name, _ in pairs}
     return sorted(names, key=_is_weak)
 
 
@@ -114,7 +116,7 @@ def _is_weak(name: str) -> bool:
 def _split_whole(
     indices: list[int],
     stated: Sequence[Mapping[str, float | str]],
-    places: NDArray[np.float64],
+    positions: NDArray[np.float64],
     name: str,
     thickness_mm: float | None,
 ) -> tuple[list[int], list[str]]:
@@ -125,24 +127,24 @@ def _split_whole(
     values = {index: stated[index][name] for index in indices if name in stated[index]}
     if len(values) < len(indices):
         return indices, []
-    cells = _cells(indices, places, thickness_mm)
+    cells = _cells(indices, positions, thickness_mm)
     first, *others = _whole(values, cells, name in _TURNS) or [indices]
-    if name == WINDOW and others:  # a window says nothing of which comes first
+    if name == WINDOW and others:  # a window does not say which comes first
         first, *others = sorted((first, *others), key=lambda part: _first_number(part, stated))
     spans: dict[float | str, int] = {_span(part, values): len(part) for part in others}
     return sorted(first), _note(name, _span(first, values), spans)
 
 
 def _cells(
-    indices: Sequence[int], places: NDArray[np.float64], thickness_mm: float | None
+    indices: Sequence[int], positions: NDArray[np.float64], thickness_mm: float | None
 ) -> dict[int, int]:
     """At which position each image lies, counted along the normal."""
-    near = same_position([float(places[i]) for i in indices], thickness_mm, _SAME_MM)
+    near = same_position([float(positions[i]) for i in indices], thickness_mm, _SAME_MM)
     cells: dict[int, int] = {}
     cell, start = -1, -np.inf
-    for index in sorted(indices, key=lambda i: float(places[i])):
-        if places[index] - start >= near:
-            cell, start = cell + 1, places[index]
+    for index in sorted(indices, key=lambda i: float(positions[i])):
+        if positions[index] - start >= near:
+            cell, start = cell + 1, positions[index]
         cells[index] = cell
     return cells
 
@@ -187,10 +189,10 @@ def _by_turns(values: Mapping[int, float | str], cells: Mapping[int, int]) -> li
         if runs[-1] and cells[index] != cells[runs[-1][-1]]:
             runs.append([])
         runs[-1].append(index)
-    found = [after] if _are_apart(after, values) else []
+    ways = [after] if _are_apart(after, values) else []
     if len(runs) == len(set(cells.values())) and len({len(run) for run in runs}) == 1:
-        found.append([list(part) for part in zip(*runs, strict=True)])
-    return found
+        ways.append([list(part) for part in zip(*runs, strict=True)])
+    return ways
 
 
 def _are_apart(parts: Sequence[Sequence[int]], values: Mapping[int, float | str]) -> bool:
@@ -204,7 +206,7 @@ def _in_order(values: Mapping[int, float | str]) -> list[int]:
 
 def _first_number(part: Sequence[int], stated: Sequence[Mapping[str, float | str]]) -> float:
     numbers = [stated[i].get(name) for i in part for name in ("instance number", "frame number")]
-    return min((one for one in numbers if isinstance(one, float)), default=0.0)
+    return min((number for number in numbers if isinstance(number, float)), default=0.0)
 
 
 def _span(part: Sequence[int], values: Mapping[int, float | str]) -> str:
@@ -217,7 +219,7 @@ def _span(part: Sequence[int], values: Mapping[int, float | str]) -> str:
 def _grouped(
     indices: Sequence[int], stated: Sequence[Mapping[str, float | str]], name: str
 ) -> dict[float | str, list[int]]:
-    """By what they state; an image that does not state it is no group if others do not differ."""
+    """Indices by the value of ``name``; images without it count as magnitude, or as not stated."""
     missing = MAGNITUDE if name == COMPONENT else ""
     groups: dict[float | str, list[int]] = {}
     for index in indices:
@@ -226,28 +228,29 @@ def _grouped(
 
 
 class _Split(NamedTuple):
-    kept: list[int]
+    indices: list[int]
+    """Images of the volume to use."""
     elsewhere: list[tuple[list[int], str]]
-    """Images of another volume, and what to note of them."""
+    """Images of another volume, and what to note about them."""
     notes: list[str]
 
 
 def _split(
     groups: Mapping[float | str, list[int]],
-    places: NDArray[np.float64],
+    positions: NDArray[np.float64],
     name: str,
     thickness_mm: float | None,
 ) -> _Split:
-    main = _main(groups, places)
-    near = _NEAR * (_usual_distance(places[groups[main]]) or thickness_mm or 1.0)
-    kept = list(groups[main])
+    main = _main(groups, positions)
+    near = _NEAR * (_usual_distance(positions[groups[main]]) or thickness_mm or 1.0)
+    used = list(groups[main])
     elsewhere: list[tuple[list[int], str]] = []
     others: dict[float | str, int] = {}
     apart: list[float | str] = []
     for value, indices in groups.items():
         if value == main:
             continue
-        if _overlap(places[indices], places[groups[main]], near) >= _OVERLAP:
+        if _overlap(positions[indices], positions[groups[main]], near) >= _OVERLAP:
             others[value] = len(indices)
         elif name == COMPONENT:
             elsewhere.append((indices, ""))
@@ -255,32 +258,32 @@ def _split(
             apart.append(value)
             elsewhere.append((indices, _own_volumes(name, value, [main])))
         else:  # a part of the same volume, acquired by itself
-            kept += indices
+            used += indices
     notes = _note(name, main, others)
     if apart:
         notes.append(_own_volumes(name, main, apart))
-    return _Split(sorted(kept), elsewhere, notes)
+    return _Split(sorted(used), elsewhere, notes)
 
 
-def _is_contrast(name: str, one: float | str, other: float | str, count: int) -> bool:
-    """Whether images that state ``one`` cannot be of the volume of those that state ``other``."""
+def _is_contrast(name: str, value: float | str, main: float | str, count: int) -> bool:
+    """Whether images that state ``value`` cannot be of the volume of those that state ``main``."""
     if name in _SOFT or count < _FEWEST:
         return False
-    if isinstance(one, float) and isinstance(other, float):
-        return abs(one - other) > _OTHER * max(abs(one), abs(other))
-    return name == AGENT or "" not in (one, other)
+    if isinstance(value, float) and isinstance(main, float):
+        return abs(value - main) > _OTHER * max(abs(value), abs(main))
+    return name == AGENT or "" not in (value, main)
 
 
-def _own_volumes(name: str, one: float | str, others: Sequence[float | str]) -> str:
+def _own_volumes(name: str, value: float | str, others: Sequence[float | str]) -> str:
     return (
-        f"within one series, slices with {name} {_word(one)} and with {name} {_listed(others)} "
+        f"within one series, slices with {name} {_word(value)} and with {name} {_listed(others)} "
         "lie at different positions; each set is a separate volume"
     )
 
 
-def _main(groups: Mapping[float | str, list[int]], places: NDArray[np.float64]) -> float | str:
+def _main(groups: Mapping[float | str, list[int]], positions: NDArray[np.float64]) -> float | str:
     """The value of the group to use: complete, of a usual contrast, the first by its value."""
-    filled = {value: len(np.unique(np.round(places[i], 3))) for value, i in groups.items()}
+    filled = {value: len(np.unique(np.round(positions[i], 3))) for value, i in groups.items()}
     fullest = max(filled.values())
     if MAGNITUDE in groups:
         return MAGNITUDE
@@ -294,17 +297,17 @@ def _rank(value: float | str) -> tuple[int, bool, float, str]:
     return 0, False, value, ""
 
 
-def _usual_distance(places: NDArray[np.float64]) -> float | None:
-    distances = np.diff(np.unique(places))
+def _usual_distance(positions: NDArray[np.float64]) -> float | None:
+    distances = np.diff(np.unique(positions))
     return float(np.median(distances)) if len(distances) else None
 
 
-def _overlap(some: NDArray[np.float64], others: NDArray[np.float64], near: float) -> float:
-    """The part of ``some`` that lie within ``near`` of one of ``others``."""
+def _overlap(positions: NDArray[np.float64], others: NDArray[np.float64], near: float) -> float:
+    """The part of ``positions`` that lie within ``near`` of one of ``others``."""
     known = np.sort(others)
-    right = np.searchsorted(known, some).clip(0, len(known) - 1)
+    right = np.searchsorted(known, positions).clip(0, len(known) - 1)
     left = (right - 1).clip(0)
-    distance = np.minimum(np.abs(known[right] - some), np.abs(known[left] - some))
+    distance = np.minimum(np.abs(known[right] - positions), np.abs(known[left] - positions))
     return float((distance <= near).mean())
 
 
@@ -338,9 +341,9 @@ def _odd_component(component: float | str | None) -> list[str]:
 
 
 def same_position(along: Sequence[float], thickness_mm: float | None, least_mm: float) -> float:
-    """How near to each other two slices are at one position, in millimetres: ``least_mm`` or more.
+    """Distance in millimetres below which two slices are at one position: ``least_mm`` or more.
 
-    Volumes may lie a hair apart, as rounding leaves it: a tenth of a slice, or of the wider
+    Rounding may shift volumes against each other: a tenth of a slice is allowed, or of the wider
     distances where slices are nearer to each other than they are thick.
     """
     distances = np.diff(np.sort(np.asarray(along, dtype=np.float64)))

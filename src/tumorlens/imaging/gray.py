@@ -35,13 +35,13 @@ def gray_bytes(rgb: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def is_colored(rgb: NDArray[np.generic]) -> bool:
-    """Whether much of (H, W, 3) that is not black has a colour, not some text on it."""
+    """Whether much of (H, W, 3) that is not black has a colour: more than text on it would."""
     step = max(1, int((rgb.shape[0] * rgb.shape[1] / _LOOKED_AT) ** 0.5))
-    some = rgb[::step, ::step].astype(np.float32)
-    brightest, darkest = some.max(axis=2), some.min(axis=2)
+    sample = rgb[::step, ::step].astype(np.float32)
+    brightest, darkest = sample.max(axis=2), sample.min(axis=2)
     least = _LEAST_COLOR * float(brightest.max())
-    shown = int((brightest > least).sum())
-    return int((brightest - darkest > least).sum()) > _COLORED * shown
+    not_black = int((brightest > least).sum())
+    return int((brightest - darkest > least).sum()) > _COLORED * not_black
 
 
 def luma(rgb: NDArray[np.generic]) -> NDArray[np.float32]:

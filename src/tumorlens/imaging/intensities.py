@@ -58,9 +58,9 @@ def mended(image: MedicalImage) -> MedicalImage:
 def _sample(samples: Samples) -> NDArray[np.float32]:
     """Some samples of all slices, flat and sorted."""
     step = max(1, int((samples.size / _SAMPLES) ** (1 / samples.ndim)))
-    some = samples[(slice(None, None, step),) * samples.ndim].astype(np.float32).ravel()
-    some.sort()
-    return some
+    sample = samples[(slice(None, None, step),) * samples.ndim].astype(np.float32).ravel()
+    sample.sort()
+    return sample
 
 
 def _background(samples: Samples) -> tuple[Samples, str]:
@@ -92,9 +92,9 @@ def _areas(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """``same``, of any number of slices, without specks: a head has each value by chance too."""
     from scipy import ndimage  # here, not above: nearly no image needs it
 
-    kept = np.zeros_like(same)
+    areas = np.zeros_like(same)
     planes = zip(
-        same.reshape(-1, *same.shape[-2:]), kept.reshape(-1, *same.shape[-2:]), strict=True
+        same.reshape(-1, *same.shape[-2:]), areas.reshape(-1, *same.shape[-2:]), strict=True
     )
     for plane, out in planes:
         labels, _ = ndimage.label(plane)
@@ -102,7 +102,7 @@ def _areas(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
         large = sizes >= _SPECK * plane.size
         large[0] = False
         out[...] = large[labels]
-    return kept
+    return areas
 
 
 def _padding(samples: Samples) -> tuple[Samples, str]:
@@ -131,7 +131,7 @@ def _outliers(samples: Samples) -> tuple[Samples, str]:
     outliers = sample[sample > limit]
     if len(outliers) < _FEWEST_OUTLIERS * len(sample) or outliers[-1] - low <= _FAR * (limit - low):
         return samples, ""
-    # Text is burned in with one value; a small head in much air is not of one.
+    # Text is burned in with one value; a small head in much air has many.
     if (outliers >= top - usual * _BIN).mean() < _TEXT:
         return samples, ""
     note = (

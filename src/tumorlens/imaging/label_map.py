@@ -1,4 +1,4 @@
-"""Label maps and masks, whose voxels name regions: they look like a head, and measure nothing."""
+"""Label maps and masks: their voxels name regions and measure nothing, but may look like a head."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -45,21 +45,21 @@ def check_no_label_map(samples: NDArray[np.generic], source: str) -> None:
 
     It has 2 to 7 distinct values, or areas of one value each, as parcellations of a hundred
     regions have, or one value in most of what is bright, as masks have that were resampled. One of
-    a single value is blank, which is found where it is looked at.
+    a single value is blank, which other checks report.
     """
     if samples.ndim != 3:
         return
-    found = _distinct(samples)
-    if 2 <= len(found) <= _MOST_LABELS:
-        values = ", ".join(f"{value:g}" for value in sorted(found))
+    distinct = _distinct(samples)
+    if 2 <= len(distinct) <= _MOST_LABELS:
+        values = ", ".join(f"{value:g}" for value in sorted(distinct))
         raise UnsupportedFormatError(
             f"{source}: a label map or mask, not an image (its only values are {values})"
         )
-    if len(found) > 1 and _has_areas(_some_slices(samples)):
+    if len(distinct) > 1 and _has_areas(_some_slices(samples)):
         raise UnsupportedFormatError(
             f"{source}: a label map, not an image (it has areas of one value each)"
         )
-    if len(found) > 1 and _is_soft_mask(samples):
+    if len(distinct) > 1 and _is_soft_mask(samples):
         raise UnsupportedFormatError(
             f"{source}: a mask, not an image (most of what is bright has one value)"
         )
@@ -68,8 +68,8 @@ def check_no_label_map(samples: NDArray[np.generic], source: str) -> None:
 def _some_slices(samples: NDArray[np.generic]) -> NDArray[np.generic]:
     """A few along the shortest axis (N, H, W), of large ones not each pixel."""
     axis = int(np.argmin(samples.shape))
-    places = np.linspace(0, samples.shape[axis] - 1, min(_LOOKED_AT, samples.shape[axis]))
-    slices: NDArray[np.generic] = np.moveaxis(samples, axis, 0)[places.astype(int)]
+    indices = np.linspace(0, samples.shape[axis] - 1, min(_LOOKED_AT, samples.shape[axis]))
+    slices: NDArray[np.generic] = np.moveaxis(samples, axis, 0)[indices.astype(int)]
     step = max(1, min(slices.shape[1:]) // _SIDE)
     return slices[:, ::step, ::step]
 
@@ -77,13 +77,13 @@ def _some_slices(samples: NDArray[np.generic]) -> NDArray[np.generic]:
 def _is_soft_mask(samples: NDArray[np.generic]) -> bool:
     """Whether most of what is bright in (D, H, W) has one value, the border being dark."""
     step = max(1, round((samples.size / _SAMPLED) ** (1 / 3)))
-    some = samples[::step, ::step, ::step].astype(np.float64)
-    low, high = float(some.min()), float(some.max())
-    counts, _ = np.histogram(some, _BINS, (low, high))
+    sample = samples[::step, ::step, ::step].astype(np.float64)
+    low, high = float(sample.min()), float(sample.max())
+    counts, _ = np.histogram(sample, _BINS, (low, high))
     bright, most = int(counts[_DARK:].sum()), int(counts[_HIGHEST:].max())
-    if bright < _FEWEST_BRIGHT * some.size or most < _ONE_VALUE * bright:
+    if bright < _FEWEST_BRIGHT * sample.size or most < _ONE_VALUE * bright:
         return False
-    faces = [some[[0, -1]], some[:, [0, -1]], some[:, :, [0, -1]]]
+    faces = [sample[[0, -1]], sample[:, [0, -1]], sample[:, :, [0, -1]]]
     border = np.concatenate([face.ravel() for face in faces])
     return bool((border > (low + high) / 2).mean() < _AT_BORDER)
 
@@ -100,7 +100,7 @@ def _has_areas(slices: NDArray[np.generic]) -> bool:
         return False
     ranks = np.searchsorted(values, slices).astype(np.int64)
     steps = np.concatenate(
-        [np.abs(one - other)[both] for one, other, both in _pairs(ranks, inside)]
+        [np.abs(after - before)[both] for after, before, both in _pairs(ranks, inside)]
     )
     steps = steps[steps > 0]
     return bool(len(steps) and (steps > 1).mean() >= _FAR[len(values) >= _MANY])
@@ -111,7 +111,7 @@ def evenness(samples: NDArray[np.generic], inside: NDArray[np.bool_]) -> float:
 
     The lesser one of both directions; 0 where there are no neighbours.
     """
-    return min(_part(one == other, both) for one, other, both in _pairs(samples, inside))
+    return min(_part(after == before, both) for after, before, both in _pairs(samples, inside))
 
 
 def _part(equal: NDArray[np.bool_], both: NDArray[np.bool_]) -> float:
@@ -128,11 +128,11 @@ def _pairs(
 
 
 def _distinct(samples: NDArray[np.generic]) -> set[float]:
-    """The distinct values, or more than ``_MOST_LABELS`` of them: of an image a part will do."""
-    found: set[float] = set()
+    """The distinct values; only some, more than ``_MOST_LABELS``, where there are many."""
+    distinct: set[float] = set()
     flat = samples.ravel(order="K")
     for start in range(0, flat.size, _CHUNK):
-        found.update(np.unique(flat[start : start + _CHUNK]).tolist())
-        if len(found) > _MOST_LABELS:
+        distinct.update(np.unique(flat[start : start + _CHUNK]).tolist())
+        if len(distinct) > _MOST_LABELS:
             break
-    return found
+    return distinct

@@ -41,7 +41,7 @@ _OCCUPIED: Final = 0.04
 _PANEL: Final = 0.28
 """Fewest sides of the image that one of several panels alike measures across."""
 _ALIKE: Final = 0.75
-"""They are as wide and as high as each other up to this ratio."""
+"""Such panels have the same width and height up to this ratio."""
 _SMALL_PANEL: Final = 0.12
 """Fewest sides of the image that a panel beside a larger one measures across."""
 _FILLED: Final = 0.5
@@ -53,7 +53,7 @@ _EVEN: Final = 0.9
 
 
 def refusal(samples: Samples) -> str:
-    """Why (H, W), of any unit, is no one slice on dark air; empty where nothing speaks against."""
+    """Why (H, W), of any unit, is not one slice on dark air; empty where it seems to be one."""
     step = max(1, max(samples.shape) // _SIDE)
     small = samples[::step, ::step]
     low, high = quantiles(small, (0.01, 0.99))
@@ -90,10 +90,12 @@ def _scaled(samples: Samples, low: float, high: float) -> Floats:
     return np.clip((samples.astype(np.float64) - low) / (high - low), 0, 1)
 
 
-def _median(few: Floats) -> float:
-    """``numpy.median``, whose checks cost more than it does for a few numbers."""
-    ordered, half = np.sort(few, axis=None), few.size // 2
-    return float(ordered[half]) if few.size % 2 else float(ordered[half - 1] + ordered[half]) / 2
+def _median(numbers: Floats) -> float:
+    """``numpy.median`` without its checks, which take longer than the rest for few numbers."""
+    ordered, half = np.sort(numbers, axis=None), numbers.size // 2
+    return (
+        float(ordered[half]) if numbers.size % 2 else float(ordered[half - 1] + ordered[half]) / 2
+    )
 
 
 class _Run(NamedTuple):

@@ -2,7 +2,7 @@
 
 Of several frames the first is read; frames of one slice each are one volume.
 Format: surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, and mriio.cpp of FreeSurfer
-for what holds where a header states no orientation.
+for the default where a header states no orientation.
 """
 
 import math
@@ -81,7 +81,7 @@ def _placement(header: MGHHeader, shape: tuple[int, int, int], stated: bool) -> 
     notes: list[str] = []
     sizes = plausible_sizes(header["delta"], notes) if stated else [1.0, 1.0, 1.0]
     affine = _stated(header, sizes, shape, notes) if stated else None
-    found = affine is not None
+    states_orientation = affine is not None
     if affine is None:
         size = "" if stated else ", 1 mm"
         notes.append(
@@ -89,7 +89,7 @@ def _placement(header: MGHHeader, shape: tuple[int, int, int], stated: bool) -> 
             "is assumed"
         )
         affine = centred(_CORONAL * sizes, shape)
-    return Placement(in_millimetres(affine, 1.0, shape, notes), found, notes)
+    return Placement(in_millimetres(affine, 1.0, shape, notes), states_orientation, notes)
 
 
 def _stated(

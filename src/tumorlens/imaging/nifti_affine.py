@@ -75,13 +75,13 @@ def _sizes(header: Nifti1Header, notes: list[str]) -> list[float]:
 
 
 def _agree(sform: Matrix, qform: Matrix, notes: list[str]) -> bool:
-    """Whether both say which side is which alike; a note where not, or where sizes differ."""
+    """Whether both state the same orientation; a note where they do not, or where sizes differ."""
     alike = bool(np.array_equal(io_orientation(sform), io_orientation(qform)))
     if not alike:
         notes.append(
             "sform and qform of the file disagree about the orientation; the sform is used"
         )
-    sizes = [np.linalg.norm(one[:3, :3], axis=0) for one in (sform, qform)]
+    sizes = [np.linalg.norm(affine[:3, :3], axis=0) for affine in (sform, qform)]
     ratio = sizes[0] / sizes[1]
     if alike and max(ratio.max(), (1 / ratio).max()) > _OTHER_SIZE:
         notes.append("sform and qform of the file disagree about voxel sizes; the sform is used")

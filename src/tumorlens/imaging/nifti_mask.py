@@ -14,15 +14,15 @@ _WORDS: Final = b"tumorlens attention map, no outline of a lesion; RESEARCH ONLY
 
 
 def as_nifti(mask: NDArray[np.bool_], image: MedicalImage) -> bytes:
-    """``mask`` (D, H, W) of ``image`` as NIfTI, where the image lies.
+    """``mask`` (D, H, W) of ``image`` as NIfTI, at the position of the image.
 
-    Raises ``InputError`` where the image does not say.
+    Raises ``InputError`` where the image does not state it.
     """
     affine = affine_of(image)
     if affine is None:
         raise InputError(f"{image.source}: does not state the positions of its slices")
     data = np.ascontiguousarray(mask.transpose(2, 1, 0).astype(np.uint8))
-    made = nib.Nifti1Image(data, affine)
-    made.header["descrip"] = _WORDS
-    made.header.set_xyzt_units("mm")
-    return made.to_bytes()
+    nifti = nib.Nifti1Image(data, affine)
+    nifti.header["descrip"] = _WORDS
+    nifti.header.set_xyzt_units("mm")
+    return nifti.to_bytes()

@@ -41,11 +41,11 @@ _TO_RAS: Final = {
     "left-anterior-superior": (-1, 1, 1), "las": (-1, 1, 1),
     "left-posterior-superior": (-1, -1, 1), "lps": (-1, -1, 1),
 }  # fmt: skip
-"""Signs of the patient's axes, by the name of the space; others are no patient's."""
+"""Signs of the patient's axes, by the name of the space; other spaces are not a patient's."""
 _MILLIMETRES: Final = {"m": 1000.0, "cm": 10.0, "um": 0.001, "μm": 0.001, "µm": 0.001}
 _SPACE: Final = re.compile(rb"\s")
 _CHUNK: Final = 1 << 20
-"""Bytes of text that are made numbers at once."""
+"""Bytes of text that are parsed at once."""
 _QUOTED: Final = re.compile(r'"([^"]*)"')
 
 
@@ -74,14 +74,14 @@ def _samples(
     data: bytes, header: Header, axes: Axes, kind: np.dtype[Any]
 ) -> tuple[NDArray[np.generic], list[str]]:
     """The first volume, its axes in space and then channels; notes."""
-    kept = [*axes.spatial] if axes.color is None else [*axes.spatial, axes.color]
-    # Of what lies behind the first volume nothing is needed.
-    sizes = axes.sizes[: max(kept) + 1]
+    wanted = [*axes.spatial] if axes.color is None else [*axes.spatial, axes.color]
+    # Nothing behind the first volume is needed.
+    sizes = axes.sizes[: max(wanted) + 1]
     flat, notes = _flat(data, header, axes, kind, math.prod(sizes))
     whole = flat.reshape(sizes, order="F")
-    volume = whole[tuple(slice(None) if axis in kept else 0 for axis in range(len(sizes)))]
+    volume = whole[tuple(slice(None) if axis in wanted else 0 for axis in range(len(sizes)))]
     if axes.color is not None:
-        volume = np.moveaxis(volume, sorted(kept).index(axes.color), -1)
+        volume = np.moveaxis(volume, sorted(wanted).index(axes.color), -1)
     return volume, notes
 
 
@@ -136,19 +136,19 @@ def _numbers(text: bytes, source: str, count: int) -> NDArray[np.float32]:
             f"{source}: damaged or cut off ({len(text)} bytes are too few for {count} numbers)"
         )
     numbers = np.empty(count, np.float32)
-    found = at = 0
-    while found < count and at < len(text):
+    parsed = at = 0
+    while parsed < count and at < len(text):
         space = _SPACE.search(text, at + _CHUNK)
         part = text[at : space.end() if space else len(text)]
         at += len(part)
-        # Of nothing but spaces, numpy would make a number. It raises ValueError for other text.
-        some = np.fromstring(part, np.float64, sep=" ") if part.strip() else np.empty(0)
-        some = some[: count - found]
-        numbers[found : found + len(some)] = some
-        found += len(some)
-    if found < count:
+        # numpy would make a number of spaces alone. It raises ValueError for other text.
+        chunk = np.fromstring(part, np.float64, sep=" ") if part.strip() else np.empty(0)
+        chunk = chunk[: count - parsed]
+        numbers[parsed : parsed + len(chunk)] = chunk
+        parsed += len(chunk)
+    if parsed < count:
         raise CorruptInputError(
-            f"{source}: damaged or cut off ({found} of {count} numbers are there)"
+            f"{source}: damaged or cut off ({parsed} of {count} numbers are there)"
         )
     return numbers
 
@@ -166,7 +166,7 @@ def _placement(header: Header, axes: Axes) -> Placement:
 
 
 def _stated(header: Header, steps: list[Any], notes: list[str]) -> Matrix | None:
-    """(4, 4), RAS; None where the file does not say what its space has to do with a patient."""
+    """(4, 4), RAS; None where the file does not relate its space to the patient."""
     name = header.text("space").lower()
     signs = _TO_RAS.get(name.removesuffix("-time"), _TO_RAS.get(name.removesuffix("t")))
     if signs is None or any(len(step) < 3 for step in steps):
@@ -188,11 +188,11 @@ def _stated(header: Header, steps: list[Any], notes: list[str]) -> Matrix | None
 def _sizes(header: Header, axes: Axes, steps: list[Any] | None) -> list[float]:
     """Voxel sizes, from the lengths of the steps or from the spacings."""
     if steps is not None:
-        found = [math.hypot(*step) for step in steps]
+        sizes = [math.hypot(*step) for step in steps]
     else:
         spacings = header.spacings(len(axes.sizes))
-        found = [spacings[axis] for axis in axes.spatial]
-    return [*found, 1.0][:3]
+        sizes = [spacings[axis] for axis in axes.spatial]
+    return [*sizes, 1.0][:3]
 
 
 def _unit(header: Header) -> float:

@@ -66,8 +66,8 @@ class Axes(NamedTuple):
 class Header:
     """The fields of a header, each read when it is asked for.
 
-    Whatever is not as the format wants it raises ``CorruptInputError``, or another exception
-    that ``imaging.decoding`` makes one of.
+    What violates the format raises ``CorruptInputError``, or another exception that
+    ``imaging.decoding`` turns into one.
     """
 
     def __init__(self, data: bytes, source: str) -> None:
@@ -185,10 +185,10 @@ class Header:
         text = self.text("spacedirections")
         if not text:
             return None
-        found = [_vector(match) for match in _VECTOR.finditer(text)]
-        if len(found) != count:
-            raise self.damaged(f"{len(found)} space directions of {count} axes")
-        return found if any(found) else None
+        steps = [_vector(match) for match in _VECTOR.finditer(text)]
+        if len(steps) != count:
+            raise self.damaged(f"{len(steps)} space directions of {count} axes")
+        return steps if any(steps) else None
 
     def origin(self) -> Direction | None:
         """Where the first voxel lies; None where that is not stated."""
@@ -197,10 +197,10 @@ class Header:
 
     def spacings(self, count: int) -> list[float]:
         """Voxel sizes; NaN where they are not stated."""
-        found = [float(word) for word in self.text("spacings").split()] or [math.nan] * count
-        if len(found) != count:
-            raise self.damaged(f"{len(found)} spacings of {count} axes")
-        return found
+        sizes = [float(word) for word in self.text("spacings").split()] or [math.nan] * count
+        if len(sizes) != count:
+            raise self.damaged(f"{len(sizes)} spacings of {count} axes")
+        return sizes
 
 
 def _vector(match: re.Match[str]) -> Direction | None:
@@ -223,8 +223,8 @@ def _fields(data: bytes, source: str) -> tuple[dict[str, str], int]:
         if not line:
             return fields, at
         # A field has a colon and a space, remarks of other programs have := (4 and 5).
-        name, found, value = line.decode("utf-8", "replace").partition(":")
-        if found and not value.startswith("=") and not name.startswith("#"):
+        name, colon, value = line.decode("utf-8", "replace").partition(":")
+        if colon and not value.startswith("=") and not name.startswith("#"):
             fields.setdefault("".join(name.lower().split()), value[:_LONGEST].strip())
     raise LimitExceededError(
         f"{source}: NRRD with a header of more than {MOST_LINES} lines or {MAX_HEADER_BYTES} bytes"

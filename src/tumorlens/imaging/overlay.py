@@ -84,8 +84,8 @@ def gray_with_sides(pixels: NDArray[np.float32], sides: Sides | None) -> NDArray
 def colors(strength: NDArray[np.floating]) -> NDArray[np.float64]:
     """Colour of each value, 0 to 1: (...) to (..., 3), 0 to 255."""
     position = np.asarray(strength, dtype=np.float64) * (len(_STOPS) - 1)
-    places = np.arange(len(_STOPS))
-    return np.stack([np.interp(position, places, channel) for channel in _STOPS.T], axis=-1)
+    stops = np.arange(len(_STOPS))
+    return np.stack([np.interp(position, stops, channel) for channel in _STOPS.T], axis=-1)
 
 
 def windowed(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -96,12 +96,12 @@ def windowed(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         low, high = pixels.min(), pixels.max()
     span = max(float(high - low), float(np.finfo(np.float32).tiny))
     with np.errstate(over="ignore"):
-        shown: NDArray[np.float32] = np.clip((pixels - np.float32(low)) / np.float32(span), 0, 1)
-    return shown
+        clipped: NDArray[np.float32] = np.clip((pixels - np.float32(low)) / np.float32(span), 0, 1)
+    return clipped
 
 
 def _shown_size(height: int, width: int) -> tuple[tuple[int, int], float]:
-    """(width, height) as drawn, and how many times that is the image's."""
+    """(width, height) as drawn, and its ratio to the size of the image."""
     side = max(height, width)
     scale = min(_LARGEST_SIDE, max(_SMALLEST_SIDE, side)) / side
     return (max(1, round(width * scale)), max(1, round(height * scale))), scale
@@ -117,7 +117,7 @@ def _draw_marks(image: Image.Image, marks: Marks, scale: float) -> None:
     if marks.box is not None:
         top, left, bottom, right = (round(edge * scale) for edge in marks.box)
         draw.rectangle((left, top, right - 1, bottom - 1), outline=(255, 255, 255))
-    row, column = ((place + 0.5) * scale for place in marks.peak)
+    row, column = ((index + 0.5) * scale for index in marks.peak)
     arm = max(image.size) / 80
     draw.line((column - arm, row, column + arm, row), fill=(0, 255, 255), width=2)
     draw.line((column, row - arm, column, row + arm), fill=(0, 255, 255), width=2)
@@ -132,13 +132,13 @@ def _draw_sides(image: Image.Image, sides: Sides | None) -> None:
     size = max(_SMALLEST_LETTER, min(image.size) / 22)
     font = ImageFont.load_default(size)
     width, height, margin = *image.size, size / 4
-    for text, place, anchor in (
+    for text, position, anchor in (
         (sides.left, (margin, height / 2), "lm"),
         (sides.right, (width - margin, height / 2), "rm"),
         (sides.top, (width / 2, margin), "mt"),
         (sides.bottom, (width / 2, height - margin), "mb"),
     ):
-        draw.text(place, text, white, font, anchor, stroke_width=1, stroke_fill=black)
+        draw.text(position, text, white, font, anchor, stroke_width=1, stroke_fill=black)
 
 
 def _with_bar(image: Image.Image) -> Image.Image:
@@ -172,8 +172,8 @@ def _with_caption(image: Image.Image, caption: Sequence[str]) -> Image.Image:
     page.paste(image, (0, 0))
     draw = ImageDraw.Draw(page)
     for number, line in enumerate(lines):
-        place = (margin, image.height + margin / 2 + number * step)
-        draw.text(place, line, (235, 235, 235), font)
+        corner = (margin, image.height + margin / 2 + number * step)
+        draw.text(corner, line, (235, 235, 235), font)
     return page
 
 

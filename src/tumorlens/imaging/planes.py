@@ -1,4 +1,4 @@
-"""A volume cut into slices as radiologists see them, whatever way its voxels lie.
+"""A volume cut into slices as radiologists see them, whatever the order of its axes.
 
 The voxels are turned and mirrored to the nearest axes of the patient; nothing is interpolated
 unless pixels are not square. An oblique scan therefore keeps its own slices.

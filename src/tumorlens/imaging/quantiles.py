@@ -1,4 +1,4 @@
-"""Quantiles of samples; those of bytes cost a tenth."""
+"""Quantiles of samples; those of bytes take a tenth of the time."""
 
 import math
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ def quantiles(samples: Samples, fractions: Sequence[float]) -> list[float]:
     if samples.dtype != np.uint8:
         return [float(value) for value in np.quantile(samples, fractions)]
     counts = np.bincount(samples.ravel(), minlength=BYTES).cumsum()
-    found = []
+    interpolated = []
     for fraction in fractions:
         position = fraction * (samples.size - 1)
         before = math.floor(position)
-        places = [before, min(before + 1, samples.size - 1)]
-        a, b = np.searchsorted(counts, places, side="right").tolist()
+        neighbours = [before, min(before + 1, samples.size - 1)]
+        a, b = np.searchsorted(counts, neighbours, side="right").tolist()
         t = position - before
-        found.append(b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t)
-    return found
+        interpolated.append(b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t)
+    return interpolated

@@ -164,8 +164,8 @@ def _is_colored(image: Image.Image) -> bool:
     if image.mode in (*_WIDE_MODES, "1", "L", "LA"):
         return False
     size = [max(1, round(side * min(1, _LOOKED_AT / side))) for side in image.size]
-    few = image.resize((size[0], size[1]), Image.Resampling.NEAREST).convert("RGBA")
-    rgba = np.asarray(few)
+    reduced = image.resize((size[0], size[1]), Image.Resampling.NEAREST).convert("RGBA")
+    rgba = np.asarray(reduced)
     return is_colored(rgba[..., :3] * (rgba[..., 3:] > 0))
 
 
@@ -249,7 +249,7 @@ def _is_reduced(size: tuple[int, int], full: tuple[int, int]) -> bool:
 
 
 def _notes(image: Image.Image) -> tuple[str, ...]:
-    """What is taken for granted of a file of several images, or left out.
+    """What is assumed about a file of several images, or left out of it.
 
     An MPO, a JPEG of several, has previews and depth maps behind the first.
     """
@@ -271,14 +271,14 @@ def _sample_layout(image: Image.Image) -> tuple[int, int]:
 def _resigned(
     image: Image.Image, layout: tuple[int, int]
 ) -> tuple[NDArray[np.float32], int] | None:
-    """Samples whose sign Pillow takes for the other one; None for all else.
+    """Samples that Pillow reads with the wrong sign; None for all else.
 
-    It has no mode for unsigned samples of 32 bits and none for signed ones of 8.
+    It has no mode for unsigned samples of 32 bits or for signed ones of 8.
     """
     if layout == (32, _UNSIGNED) and image.mode == "I":
         return np.asarray(image).view(np.uint32).astype(np.float32), 32
     if layout == (8, _SIGNED) and image.mode == "L":
-        # From 0, as all other images of 8 bits: what counts is which is brighter.
+        # From 0, as all other images of 8 bits: only the order of the values matters.
         return np.asarray(image).view(np.int8).astype(np.float32) + np.float32(128), 8
     return None
 
@@ -288,8 +288,8 @@ def _in_other_order(image: Image.Image) -> NDArray[np.float32] | None:
     if not image.mode.startswith("I;16"):
         return None
     words = np.asarray(image)
-    some = some_rows(words)
-    return words.byteswap().astype(np.float32) if is_swapped(some, some) else None
+    rows = some_rows(words)
+    return words.byteswap().astype(np.float32) if is_swapped(rows, rows) else None
 
 
 def _to_gray(image: Image.Image) -> tuple[Samples, int]:

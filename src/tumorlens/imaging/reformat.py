@@ -1,7 +1,7 @@
 """A DICOM volume cut anew along another plane, where its slices lie close enough.
 
-The network knows axial slices best: of whole heads that are cut sagittally it can tell little, of
-the same heads cut axially nearly everything (docs/decisions/0007-dicom-nifti.md).
+The network knows axial slices best: it recognises little in sagittal slices of whole heads, and
+nearly everything in axial slices of the same heads (docs/decisions/0007-dicom-nifti.md).
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ _UNEVEN: Final = 0.1
 
 
 def along_plane(image: MedicalImage, plane: str) -> MedicalImage:
-    """``image`` in slices of ``plane``; itself where that is its plane, or it cannot be cut so.
+    """``image`` in slices of ``plane``; itself where that is its plane or it cannot be cut so.
 
-    It can where evenly spaced slices of a named plane lie close together and cover a head. Its
-    ``facts`` keep the slices that were acquired as ``acquired``.
+    It can be cut where evenly spaced slices of a named plane lie close together and cover a head.
+    ``facts.acquired`` of the result are the slices that were acquired.
     """
     facts, affine = image.facts, affine_of(image)
     if facts is None or affine is None or facts.plane in {None, "oblique", plane}:
@@ -37,23 +37,26 @@ def along_plane(image: MedicalImage, plane: str) -> MedicalImage:
         return image
     placement = Placement(affine, not facts.orientation_assumed, [])
     voxels = image.pixels.transpose(2, 1, 0)
-    made = cut(Volume(voxels, placement, image.bit_depth, image.mode, []), plane, image.source)
-    if made.facts is None or made.facts.plane != plane or not made.is_volume:
+    reformatted = cut(
+        Volume(voxels, placement, image.bit_depth, image.mode, []), plane, image.source
+    )
+    new = reformatted.facts
+    if new is None or new.plane != plane or not reformatted.is_volume:
         return image
     spacing = float(np.linalg.norm(affine[:3, 2]))
     note = f"{facts.plane} slices {spacing:.2g} mm apart; answered in {plane} slices made from them"
     described = msgspec.structs.replace(
         facts,
         plane=plane,
-        row_direction=made.facts.row_direction,
-        column_direction=made.facts.column_direction,
-        slice_spacing_mm=made.facts.slice_spacing_mm,
-        slice_thickness_mm=made.facts.slice_thickness_mm,
-        slices=made.facts.slices,
+        row_direction=new.row_direction,
+        column_direction=new.column_direction,
+        slice_spacing_mm=new.slice_spacing_mm,
+        slice_thickness_mm=new.slice_thickness_mm,
+        slices=new.slices,
         acquired=facts.slices,
         notes=(*facts.notes, note),
     )
-    return replace(made, facts=described, remarks=image.remarks)
+    return replace(reformatted, facts=described, remarks=image.remarks)
 
 
 def _is_close(slices: Sequence[SliceFacts], affine: Matrix) -> bool:
@@ -65,6 +68,7 @@ def _is_close(slices: Sequence[SliceFacts], affine: Matrix) -> bool:
     normal = np.cross(row, column)
     if abs(float(normal @ step)) < (1 - _UNEVEN**2) * length * np.linalg.norm(normal):
         return False
-    steps = np.diff(np.array([place.position_mm for place in slices]), axis=0)
+    positions = np.array([slice_facts.position_mm for slice_facts in slices])
+    steps = np.diff(positions, axis=0)
     off = np.linalg.norm(steps - LPS_TO_RAS[:3, :3] @ step, axis=1)
     return float(off.max()) <= _UNEVEN * length

@@ -14,7 +14,7 @@ _EVERY: Final = 3
 _ALIKE: Final = 0.7
 """Of 1,300 heads cut at random, no whole one is below 1.0 and no garbled one above 0.8."""
 _BESIDE: Final = 3.0
-"""Neighbours in a row differ by at most as many times as much as those below, but in patterns."""
+"""Neighbours in a row differ by at most so many times as much as those below, but in patterns."""
 
 
 def check_rows(frame: NDArray[Any], source: str) -> None:
@@ -23,10 +23,10 @@ def check_rows(frame: NDArray[Any], source: str) -> None:
 
 
 def check_planes(planes: NDArray[Any], source: str) -> None:
-    """Raise ``CorruptInputError`` where (D, H, W), by some in the middle, holds rows of H."""
+    """Raise ``CorruptInputError`` where (D, H, W) holds rows of H, by three planes of it."""
     depth, rows, columns = planes.shape
-    some = {depth // 4, depth // 2, 3 * depth // 4}
-    if rows != columns and all(_are_exchanged(planes[one].ravel(), rows, columns) for one in some):
+    middle = {depth // 4, depth // 2, 3 * depth // 4}
+    if rows != columns and all(_are_exchanged(planes[i].ravel(), rows, columns) for i in middle):
         # Two rows of bytes make one of twice as wide samples.
         or_bits = ", or its samples have half the bits that it states" * (columns == 2 * rows)
         raise CorruptInputError(
@@ -36,21 +36,21 @@ def check_planes(planes: NDArray[Any], source: str) -> None:
 
 
 def _are_exchanged(samples: NDArray[Any], rows: int, columns: int) -> bool:
-    """Whether samples differ less from those ``rows`` on than from those a stated row on.
+    """Whether samples differ less from those ``rows`` further on than from those a stated row on.
 
-    And less than from those half a row nearer or farther, as in stripes all along a row are alike.
+    They must also differ more from those half a row nearer or farther: in a stripe all are alike.
     """
     last = samples.size - 2 * max(rows, columns)
     starts = np.arange(0, last, max(1, rows // _ROWS) * columns)
-    places = (starts[:, None] + np.arange(0, columns, _EVERY)).ravel()
-    places = places[places < last]
-    if not places.size:
+    positions = (starts[:, None] + np.arange(0, columns, _EVERY)).ravel()
+    positions = positions[positions < last]
+    if not positions.size:
         return False
-    here = samples[places].astype(np.float32)
+    here = samples[positions].astype(np.float32)
     low, high = np.quantile(here, (0.01, 0.99))
 
     def difference(lag: int) -> float:
-        there = samples[places + lag].astype(np.float32)
+        there = samples[positions + lag].astype(np.float32)
         return float(np.abs(np.clip(there, low, high) - np.clip(here, low, high)).mean())
 
     below = difference(rows)

@@ -1,8 +1,8 @@
 """Whether samples of two bytes have the other byte order or the other sign than the file states.
 
-Neighbours in an image differ by little of the range of values. With the bytes swapped, the lower
-ones, which are nearly random, decide. With the other sign, values beside a bound are torn to the
-other end. The page does the same (frontend/src/reading/stored.ts).
+Neighbours in an image differ by little of the range of values. With the bytes swapped, the low
+bytes, which are nearly random, decide. With the other sign, values near one end of the range move
+to the other. The page does the same (frontend/src/reading/stored.ts).
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ OTHER_SIGN: Final = (
     "between neighbours say"
 )
 _JUMP: Final = 15
-"""Neighbours that differ by so many times less with the other sign have been torn apart."""
+"""Neighbours that differ this many times less with the other sign have been torn apart."""
 _TORN: Final = 0.001
-"""Part of the neighbours that must be, and ten times as many as the other sign would tear."""
+"""Part of the neighbours that must be torn, and ten times as many as the other sign would tear."""
 
 
 def some_rows(samples: NDArray[Any], most: int = 32) -> NDArray[Any]:
@@ -45,24 +45,26 @@ def are_words(data: NDArray[np.uint8], columns: int) -> bool:
     """Whether bytes, flat and stated to be samples of one, are samples of two, by their rows."""
     rows = data.reshape(-1, columns)
     words = (data.view(order).reshape(-1, columns) for order in ("<u2", ">u2"))
-    return min(roughness(one) for one in words) < SMOOTHER * roughness(rows)
+    return min(roughness(samples) for samples in words) < SMOOTHER * roughness(rows)
 
 
 def has_other_sign(values: NDArray[Any], other: NDArray[Any], axes: Sequence[int] = (0, 1)) -> bool:
     """Whether ``values`` (H, W) must have the sign of ``other``, by neighbours along ``axes``."""
     # Saturated letters on an empty background are as far apart as what is torn.
     inner = (values > values.min()) & (values < values.max())
-    stated, meant = (np.where(inner, one, np.nan).astype(np.float32) for one in (values, other))
+    stated, meant = (
+        np.where(inner, reading, np.nan).astype(np.float32) for reading in (values, other)
+    )
     torn = joined = 0
     for axis in axes:
-        steps, steps_meant = (np.abs(np.diff(one, axis=axis)) for one in (stated, meant))
+        steps, steps_meant = (np.abs(np.diff(reading, axis=axis)) for reading in (stated, meant))
         torn += int((steps > _JUMP * steps_meant).sum())
         joined += int((steps_meant > _JUMP * steps).sum())
     return torn > max(_TORN * values.size, 10 * joined)
 
 
 def roughness(samples: NDArray[Any]) -> float:
-    """Mean difference of neighbours in rows, as part of what values (H, W) differ by at all."""
+    """Mean difference of neighbours in rows, as a part of the range of values (H, W)."""
     values = samples.astype(np.float32)
     low, high = np.quantile(values[:, ::4], (0.01, 0.99))
     steps = np.abs(np.diff(np.clip(values, low, high), axis=1))

@@ -33,10 +33,10 @@ def read_samples(
 
 
 def as_meant(raw: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[str]]:
-    """``raw``, flat, in the byte order and with the sign that must be meant, and notes of it."""
+    """``raw``, flat, in the byte order and with the sign that must be meant, and notes on it."""
     notes = []
-    some = _some_rows(raw)
-    if is_swapped(some, some):
+    rows = _some_rows(raw)
+    if is_swapped(rows, rows):
         raw, notes = raw.byteswap(), [SWAPPED]
     if raw.dtype.kind in "iu" and raw.dtype.itemsize == 2:
         other = raw.view(raw.dtype.str.translate(_OTHER_SIGN))
@@ -97,7 +97,7 @@ def read_as_slices(volumes: int) -> list[str]:
 
 
 def surplus(stream: Inflated, end: int, slice_bytes: int) -> list[str]:
-    """A note where as much again as one slice follows ``end``, where the voxels are said to end."""
+    """A note where at least one more slice follows ``end``, the stated end of the voxels."""
     if len(stream.take_up_to(end + slice_bytes)) < end + slice_bytes:
         return []
     return ["the file holds more voxels than it states; the others are not read"]

@@ -1,4 +1,4 @@
-"""TIFF beyond Pillow: samples that it does not read or turns round, and what the pages are."""
+"""TIFF beyond Pillow: samples that it does not read or reads in the wrong byte order, and pages."""
 
 import io
 import json
@@ -37,9 +37,9 @@ _NATIVE: Final = {
 
 
 def unread_samples(data: bytes) -> str:
-    """The type of samples that are not read, such as ``float64``; empty where that is not it.
+    """The type of samples that are not read, such as ``float64``; empty where they are read.
 
-    Of damaged bytes nothing is said.
+    Empty for damaged bytes too.
     """
     try:
         bits, sample_format = _samples(data)
@@ -93,33 +93,33 @@ def first_volume(image: Image.Image, pages: Sequence[int], source: str) -> tuple
     stated = math.prod(size for _, size in axes)
     if stated > len(pages):
         return list(pages), _incomplete(description, stated, len(pages), source)
-    others = [place for place, (letter, _) in enumerate(axes) if letter != "Z"]
-    volumes = math.prod(axes[place][1] for place in others)
+    others = [axis for axis, (letter, _) in enumerate(axes) if letter != "Z"]
+    volumes = math.prod(axes[axis][1] for axis in others)
     if stated != len(pages) or volumes == 1:
         return list(pages), ""
-    if dict(axes).get("Z", 1) == 1:  # programs call slices so that know of no third axis
+    if dict(axes).get("Z", 1) == 1:  # as programs without a third axis call slices
         return list(pages), f"the {volumes} images are channels or time points; read as slices"
-    first = [page for index, page in enumerate(pages) if not any(_places(axes, index, others))]
+    first = [page for index, page in enumerate(pages) if not any(_coordinates(axes, index, others))]
     return first, f"the first of {volumes} volumes is read"
 
 
-def _places(axes: Axes, index: int, wanted: Sequence[int]) -> list[int]:
+def _coordinates(axes: Axes, index: int, wanted: Sequence[int]) -> list[int]:
     """Where page ``index`` lies along those axes, from 0."""
-    behind = [math.prod(size for _, size in axes[place + 1 :]) for place in wanted]
-    return [index // step % axes[place][1] for place, step in zip(wanted, behind, strict=True)]
+    steps = [math.prod(size for _, size in axes[axis + 1 :]) for axis in wanted]
+    return [index // step % axes[axis][1] for axis, step in zip(wanted, steps, strict=True)]
 
 
-def _incomplete(description: str, stated: int, found: int, source: str) -> str:
-    if found == 1 and not _PIXELS.search(description):
+def _incomplete(description: str, stated: int, listed: int, source: str) -> str:
+    if listed == 1 and not _PIXELS.search(description):
         raise UnsupportedFormatError(
             f"{source}: states a stack of {stated} images, but lists only one; save it as NIfTI "
             "or as a TIFF that lists each page"
         )
-    return f"the file states {stated} images; {found} of them are in it"
+    return f"the file states {stated} images; {listed} of them are in it"
 
 
 def _axes(description: str, samples: int) -> Axes:
-    """As the description states them; none where it is of another program."""
+    """As the description states them; none where another program wrote it."""
     if description.startswith(_IMAGEJ):
         pairs = (line.split("=", 1) for line in description.splitlines() if "=" in line)
         fields = {name.strip(): value.strip() for name, value in pairs}
@@ -127,9 +127,10 @@ def _axes(description: str, samples: int) -> Axes:
         images = int(fields.get("images", 1))
         return known if math.prod(size for _, size in known) == images else [("Z", images)]
     if pixels := _PIXELS.search(description):
-        found = dict(_ATTRIBUTE.findall(pixels.group()))
-        axes = [(name, int(found[f"Size{name}"])) for name in reversed(found["DimensionOrder"][2:])]
-        # Of colour, the channels are the samples of a page.
+        stated = dict(_ATTRIBUTE.findall(pixels.group()))
+        names = reversed(stated["DimensionOrder"][2:])
+        axes = [(name, int(stated[f"Size{name}"])) for name in names]
+        # The channels of colour are the samples of a page.
         return [(name, size) for name, size in axes if name != "C" or samples == 1]
     if description.startswith("{"):
         return _shaped(json.loads(description))
