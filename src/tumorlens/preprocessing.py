@@ -253,7 +253,7 @@ def _resize_rows(pixels: NDArray[np.float32], size: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=512)
 def _bands(source: int, target: int) -> tuple[tuple[slice, slice, NDArray[np.float32]], ...]:
-    """For each few target pixels: which, the source pixels they are made of, and the weights.
+    """For each band of target pixels: the band, the source pixels that it is made of, and weights.
 
     Weights (targets, sources) are the linear filter, widened when shrinking; rows sum to 1.
     """

@@ -1,4 +1,4 @@
-"""What surrounds every decoding library: silence for its warnings, one error for its failures."""
+"""Calls of decoding libraries: warnings are silenced, and every failure becomes a typed error."""
 
 import logging
 import threading

@@ -51,7 +51,7 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     series_number: int | None = None
     sop_class_uid: str | None = None
     patient: str | None = None
-    """A hash of the patient's identifier, else name; empty if DICOM has neither, None of others."""
+    """A hash of the patient's identifier, else name; empty if DICOM has neither, None elsewhere."""
     acquired_on: date | None = None
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
@@ -106,7 +106,7 @@ def sides_of(facts: AcquisitionFacts | None) -> Sides | None:
 
 
 def turned_notes(facts: AcquisitionFacts | None) -> list[str]:
-    """That slices are not upright: converters store them in the order of other formats."""
+    """A note where slices are not upright: some converters store them in another order."""
     sides = sides_of(facts)
     if facts is None or sides is None or facts.plane not in _UPRIGHT:
         return []

@@ -37,7 +37,7 @@ class Found:
     own: int = 0
     """DICOM reports and overlays of this package itself, passed over: an earlier answer."""
     failures: tuple[tuple[str, InputError], ...] = ()
-    """What of it cannot be used, and why."""
+    """Files that cannot be used, and why."""
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -71,13 +71,13 @@ def find_all(arguments: Iterable[str], *, apart: bool = False) -> list[Found]:
 def find(argument: str) -> Found:
     """Resolve a file, a folder, a zip archive or a pattern such as ``scans/**/*.png``.
 
-    A file is taken as it is: whoever names it wants an answer. A folder gives what can be read in
-    it and below, sorted by path, without hidden files and those that begin like nothing known. An
-    archive is a folder in one file. The DICOM files of a folder, an archive or a pattern are
+    A named file is always taken, whatever its kind. A folder gives what can be read in it and
+    below, sorted by path, without hidden files and files of unknown kind. An archive is a folder
+    in one file. The DICOM files of a folder, an archive or a pattern are
     grouped into series. A path that exists is never read as a pattern.
 
     The first bytes of every file are looked at. An image is read to its end while it is open, and
-    kept until it is asked for, as long as there is room: so it is opened once.
+    kept until it is needed, as long as there is room: so it is opened once.
     """
     return _find(argument, _Room(_ROOM))
 

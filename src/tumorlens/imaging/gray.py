@@ -23,7 +23,7 @@ _COLORED: Final = 0.2
 """Part of the pixels that are not black from which an image is in colours."""
 _LEAST_SHOWN: Final = 0.001
 _LOOKED_AT: Final = 4096
-"""Pixels of an image that are looked at to see whether it is."""
+"""Pixels of an image that are looked at to see whether it is in colours."""
 
 
 def gray_bytes(rgb: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -90,7 +90,7 @@ def finite(pixels: Samples, source: str) -> Samples:
 
 
 def without_value(pixels: Samples) -> list[str]:
-    """A note where ``finite`` replaces samples: a hole in the head may be NaN, or its brightest."""
+    """A note where ``finite`` replaces samples: a hole in the head, or its brightest part."""
     if pixels.dtype == np.uint8:
         return []
     share = 1 - float((np.abs(pixels) <= LARGEST).mean())

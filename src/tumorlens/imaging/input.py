@@ -56,10 +56,10 @@ class File:
 
     path: str
     kind: str | None = None
-    """The name of its format, where somebody looked."""
+    """The name of its format, where its first bytes were read."""
     data: bytes | None = field(default=None, repr=False, compare=False)
-    """All of it, where whoever looked had room to keep it: it is then not opened again. Dropped
-    when it is read."""
+    """All of it, where it was read with its first bytes: it is then not opened again. Dropped when
+    it is read."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ class File:
 
     @property
     def is_single(self) -> bool:
-        """By its format; where nobody looked, by its name."""
+        """By its format; by its name where that is not known."""
         formats = [file_format for file_format in registry.FORMATS if file_format.holds_volumes]
         if self.kind is not None:
             return self.kind not in [file_format.name for file_format in formats]

@@ -20,7 +20,7 @@ _MOST_OUTLIERS: Final = 0.1
 _FEWEST_OUTLIERS: Final = 0.003
 """Fewer do not move the window, whose top leaves out as many."""
 _FAR: Final = 3.0
-"""Outliers lie as many times the usual range above the darkest value."""
+"""Outliers lie this many times the usual range above the darkest value."""
 _BIN: Final = 0.25
 """Width of the bins in which the usual values end, in usual ranges."""
 _EMPTY_BIN: Final = 0.001

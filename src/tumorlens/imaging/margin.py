@@ -24,7 +24,7 @@ _WIDE: Final = 0.04
 """Part of a side that the widest margin takes: thinner ones are frames, which are left as they are
 in the images that networks were trained on."""
 _SMALLEST: Final = 32
-"""Fewest pixels a side of what is left: of less, the margin was none."""
+"""Fewest pixels a side of what is left; with fewer, it was not a margin."""
 
 
 def inside_margin(samples: Samples) -> tuple[int, int, int, int]:
@@ -63,7 +63,7 @@ def _ends(samples: NDArray[np.generic], low: float, high: float) -> tuple[int, i
 
 
 def _edge(lines: NDArray[np.generic], level: float) -> int:
-    """How many of the first lines are nowhere as dark as air, but for a few pixels."""
+    """How many of the first lines are brighter than air, except for a few pixels."""
     dark = (lines.astype(np.float64) < level).mean(axis=1)
     is_edge = dark <= _FEW
     return len(is_edge) if is_edge.all() else int(np.argmin(is_edge))

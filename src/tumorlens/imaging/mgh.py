@@ -1,6 +1,6 @@
 """MGH and MGZ volumes of FreeSurfer; ``planes`` cuts them into slices.
 
-Of several frames the first is read; frames of one slice each are one volume.
+The first of several frames is read; frames of one slice each form one volume.
 Format: surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, and mriio.cpp of FreeSurfer
 for the default where a header states no orientation.
 """

@@ -1,6 +1,6 @@
 """NIfTI-1 and NIfTI-2, single files, plain or gzipped; ``planes`` cuts them into slices.
 
-Of a 4-D file the first volume is read; volumes of one slice each are one.
+The first volume of a 4-D file is read; volumes of one slice each form one volume.
 Format: nifti.nimh.nih.gov, nifti1.h and nifti2.h.
 """
 
@@ -102,7 +102,7 @@ def _extensions_end(stream: Inflated, header: Nifti1Header, version: int, start:
 def _check_not_shifted(stream: Inflated, end: int, size: int, source: str) -> None:
     """Refuse a file whose ``size`` bytes of voxels lie behind the extensions, as its length says.
 
-    From where they are said to start they would be read shifted.
+    Read from their stated start, they would be shifted.
     """
     if len(stream.take_up_to(end + size + 1)) == end + size:
         raise CorruptInputError(

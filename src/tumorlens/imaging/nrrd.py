@@ -1,6 +1,6 @@
 """NRRD volumes with their data in the same file; ``planes`` cuts them into slices.
 
-Of a list of volumes the first is read. Format: teem.sourceforge.net/nrrd/format.html.
+The first of a list of volumes is read. Format: teem.sourceforge.net/nrrd/format.html.
 """
 
 import math

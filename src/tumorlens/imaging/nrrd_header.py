@@ -209,7 +209,7 @@ def _vector(match: re.Match[str]) -> Direction | None:
 
 
 def _fields(data: bytes, source: str) -> tuple[dict[str, str], int]:
-    """The fields by their names, and the byte behind the empty line; a header may be the file."""
+    """The fields by their names, and the byte behind the empty line, if there is one."""
     fields: dict[str, str] = {}
     at = 0
     for _ in range(MOST_LINES):

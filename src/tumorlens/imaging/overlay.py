@@ -13,7 +13,7 @@ from tumorlens.imaging.facts import Sides
 from tumorlens.imaging.raster import SOFTWARE
 
 OPACITY: Final = 0.6
-"""Of the map where it is strongest; where it is 0 the image shows unchanged."""
+"""Of the map where it is strongest; where the map is 0 the image is unchanged."""
 _SHOWN_RANGE: Final = (0.005, 0.995)
 _SAMPLES: Final = 65_536
 _LARGEST_SIDE: Final = 1024

@@ -134,7 +134,7 @@ def _is_gray_jpeg(open_: Callable[[], Image.Image]) -> bool:
     """Whether a JPEG that could hold colour holds none.
 
     Then its luminance alone, decoded in less than half the time, is the image. One value for
-    each block of 8 x 8 pixels tells; damage is left for the decoder proper to report.
+    each block of 8 x 8 pixels is enough; damage is left to the decoder to report.
     """
     try:
         with open_() as image:
@@ -198,7 +198,7 @@ def _load(image: Image.Image) -> Image.Image:
     """Decode the pixels and turn them upright."""
     image.load()
     if image.format in _ANIMATIONS and getattr(image, "n_frames", 1) > 1:
-        # As it is shown, whatever part of it the frame itself holds.
+        # As it is displayed: the frame itself may hold only a part of it.
         return image.convert("RGBA")
     ImageOps.exif_transpose(image, in_place=True)
     return image
@@ -207,7 +207,7 @@ def _load(image: Image.Image) -> Image.Image:
 def _opaque(image: Image.Image) -> Image.Image:
     """``image`` without an opacity that is 0 everywhere.
 
-    Writers of bitmaps leave the fourth byte unused, and what was copied keeps it.
+    Writers of bitmaps leave the fourth byte unused, and copies in other formats keep it.
     """
     if image.mode not in ("LA", "RGBA") or image.getchannel("A").getbbox():
         return image
@@ -234,7 +234,7 @@ def _pages(image: Image.Image, source: str) -> tuple[list[int], str]:
 
 
 def _without_copies(sizes: dict[int, tuple[int, int]]) -> list[int]:
-    """Pages of these sizes; the largest alone where all others look as if they were its copies."""
+    """Pages of these sizes; the largest alone where all others look like copies of it."""
     largest = max(sizes, key=lambda page: sizes[page], default=0)
     others = [size for page, size in sizes.items() if page != largest]
     if others and all(_is_reduced(size, sizes[largest]) for size in others):

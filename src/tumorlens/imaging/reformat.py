@@ -21,7 +21,7 @@ _FARTHEST_MM: Final = 3.0
 _HEAD_MM: Final = 110.0
 """What the stack must extend over: fewer slices would show part of a head in every other plane."""
 _UNEVEN: Final = 0.1
-"""Of the usual step from slice to slice: how far each may be from it."""
+"""How far each step between slices may be from the usual one, as a part of that."""
 
 
 def along_plane(image: MedicalImage, plane: str) -> MedicalImage:

@@ -37,7 +37,7 @@ _Key = tuple[object, ...]
 
 
 def apart(headers: _Files) -> list[_Files]:
-    """The files of one series UID, by patient and study: a series is of one."""
+    """The files of one series UID, by patient and study: a series belongs to one of each."""
     parts = _by(headers, lambda header: header.facts.patient or "", fewest=1)
     for index in range(len(headers[0].examination)):
         at = partial(_of_examination, index)
@@ -125,7 +125,7 @@ def _are_of_one_study(
 
 
 def _are_slices(headers: Sequence[Header], unplaced: bool) -> bool:
-    """Whether positions are regular; ``unplaced`` ones will do where the numbers are a study's.
+    """Whether positions are regular, or, with ``unplaced``, all of them missing.
 
     Captures without positions are single images, whatever their numbers.
     """

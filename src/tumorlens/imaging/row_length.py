@@ -10,7 +10,7 @@ from tumorlens.errors import CorruptInputError
 _ROWS: Final = 32
 """Rows of a frame that are looked at."""
 _EVERY: Final = 3
-"""Of which every third pixel."""
+"""Every third pixel of these is looked at."""
 _ALIKE: Final = 0.7
 """Of 1,300 heads cut at random, no whole one is below 1.0 and no garbled one above 0.8."""
 _BESIDE: Final = 3.0

@@ -20,9 +20,9 @@ _SAME_DIRECTION: Final = 0.01
 """Largest difference of direction cosines within one stack."""
 _SAME_POSITION_MM: Final = 0.01
 _ONE_PLACE: Final = 0.5
-"""Part of a slice's thickness: positions of a whole series within it are not plausible ..."""
+"""Part of a slice's thickness: a series that extends over less has implausible positions ..."""
 _ONE_PLACE_MM: Final = 0.5
-"""... nor within so little of slices of any thickness, which may be stated in metres too."""
+"""... as has one that extends over less than this, as the thickness may be in metres too."""
 _UNORDERED: Final = (
     "neither positions nor numbers of the slices are stated; they are in the order of their names, "
     "which may be wrong"
@@ -203,7 +203,7 @@ def _substitute(frames: Sequence[Frame], distinct: int) -> _Order | None:
 
 
 def _distinct(along: Sequence[float], thickness_mm: float | None) -> int:
-    """Positions that differ; one where all lie within a part of one slice: metres, or wrong."""
+    """How many positions differ; 1 where all lie within a part of a slice: in metres, or wrong."""
     least = max(_ONE_PLACE_MM, _ONE_PLACE * (thickness_mm or 0.0))
     return 1 if max(along) - min(along) < least else _count(along)
 

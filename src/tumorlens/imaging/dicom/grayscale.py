@@ -40,7 +40,7 @@ class Table(msgspec.Struct, frozen=True):
 
     values: NDArray[np.float32]
     first: int
-    """The input that the first entry is for; smaller ones get it too, larger ones the last."""
+    """The input of the first entry; smaller inputs get that entry too, larger ones the last."""
     top: float
     """Largest value that an entry can have."""
 

@@ -246,7 +246,7 @@ def _spacing(
 
 
 def _aspect_notes(dataset: Dataset) -> list[str]:
-    """That pixels of no stated size are not square (PixelAspectRatio, C.7.6.3.1.7)."""
+    """A note where pixels of no stated size are not square (PixelAspectRatio, C.7.6.3.1.7)."""
     ratio = numbers(element(dataset, "PixelAspectRatio"), 2)
     if ratio is None or min(ratio) <= 0 or max(ratio) < _MOST_OBLONG * min(ratio):
         return []

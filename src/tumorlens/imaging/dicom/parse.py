@@ -31,7 +31,7 @@ _FILE_META_GROUP = 2
 _WITH_HEADER = 32 + zlib.MAX_WBITS
 """What tells zlib that a header of its own, or of gzip, comes first."""
 _PLAIN = b"\x08\x00\x05\x00CS", b"\x08\x00\x08\x00CS", b"\x08\x00\x16\x00UI"
-"""What a data set begins with, and no deflate stream."""
+"""What a data set begins with, unlike a deflate stream."""
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
 """Length of a value whose end a delimiter marks."""

@@ -87,7 +87,7 @@ class Plane(NamedTuple):
 
 
 class Levels(NamedTuple):
-    """What of the file's own levels is applied, where it has them."""
+    """Which of the file's own levels are applied, where it has them."""
 
     windowed: bool
     padded: bool = True

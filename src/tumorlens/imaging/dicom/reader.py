@@ -23,7 +23,7 @@ from tumorlens.imaging.reformat import along_plane
 from tumorlens.imaging.slice_ordering import Frame, Stack, split
 
 _FLAT: Final = 0.005
-"""Windowed values that differ by less, of 1, show nothing: a window as wide as a thousand heads."""
+"""Windowed values, 0 to 1, that differ by less show nothing: the window is far too wide."""
 _NO_PADDING: Final = (
     "the range of values that the file states as padding covers part of the head and is not used"
 )

@@ -44,7 +44,7 @@ _OF_QUALITY: Final = ("YES", "BOTH")
 
 
 def purpose_notes(dataset: Dataset, frame: int) -> list[str]:
-    """That ``frame`` was not acquired for diagnosis: a map, a projection or a localizer."""
+    """Notes where ``frame`` is not for diagnosis: a map, a projection or a localizer."""
     stated = image_type(dataset, frame)
     described = re.findall("[A-Z0-9]+", (text(dataset, "SeriesDescription") or "").upper())
     computed = [word for word in stated if _is_computed(word)]
@@ -64,7 +64,7 @@ def _is_computed(word: str) -> bool:
 
 
 def subject_notes(dataset: Dataset) -> list[str]:
-    """That the file says it shows something else than the head of a person."""
+    """Notes where the file states something other than the head of a person."""
     part, species = body_part(dataset), _species(dataset)
     notes = []
     if part is not None and _is_elsewhere(part):
