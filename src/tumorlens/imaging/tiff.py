@@ -97,7 +97,7 @@ def first_volume(image: Image.Image, pages: Sequence[int], source: str) -> tuple
     volumes = math.prod(axes[axis][1] for axis in others)
     if stated != len(pages) or volumes == 1:
         return list(pages), ""
-    if dict(axes).get("Z", 1) == 1:  # as programs without a third axis call slices
+    if dict(axes).get("Z", 1) == 1:  # so programs without a third axis name slices
         return list(pages), f"the {volumes} images are channels or time points; read as slices"
     first = [page for index, page in enumerate(pages) if not any(_coordinates(axes, index, others))]
     return first, f"the first of {volumes} volumes is read"
