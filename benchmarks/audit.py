@@ -51,10 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for size in sorted(options.sizes):
             write_images(folder, size, options.pictures)
             command = [sys.executable, "-m", "benchmarks.audit", "--worker", str(size)]
-            found = subprocess.run(
+            process = subprocess.run(
                 [*command, "--folder", str(folder)], check=True, stdout=subprocess.PIPE
             )
-            rows.append(json.loads(found.stdout))
+            rows.append(json.loads(process.stdout))
             print(json.dumps(rows[-1]), flush=True)
     results: dict[str, Any] = {"benchmark": "audit", "processor": processor(), "rows": rows}
     if len(rows) > 1:
@@ -79,8 +79,8 @@ def write_images(folder: Path, count: int, store: Path | None) -> None:
 
 def originals_of_copies(folder: Path, count: int) -> list[Path]:
     """The first originals, which have copies."""
-    found = sorted((folder / "originals").rglob("*.jpg"))
-    return found[: count // _COPY_EVERY]
+    originals = sorted((folder / "originals").rglob("*.jpg"))
+    return originals[: count // _COPY_EVERY]
 
 
 def measure(folder: Path, count: int) -> dict[str, Any]:
@@ -100,12 +100,12 @@ def measure(folder: Path, count: int) -> dict[str, Any]:
     started = time.perf_counter()
     prints = fingerprint(manifest)
     read = time.perf_counter()
-    found = audit.audit_fingerprints(manifest, parts, prints, manifest_name="synthetic")
+    report = audit.audit_fingerprints(manifest, parts, prints, manifest_name="synthetic")
     ended = time.perf_counter()
     return {
         "images": len(records),
         "copies": len(copies),
-        "pairs_found": sum(found.near_duplicate_pairs.values()),
+        "pairs_found": sum(report.near_duplicate_pairs.values()),
         "read_s": round(read - started, 1),
         "compare_s": round(ended - read, 1),
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,

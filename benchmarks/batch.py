@@ -55,9 +55,9 @@ def measure(folder: Path, bundle: str, size: int, processes: int) -> dict[str, A
 
     with tempfile.TemporaryDirectory(dir=folder) as out:
         source = Options(source=str(folder / "in"), out=out, bundle=bundle)
-        found = Batch(source).run(LocalEngine(processes), watch)
+        report = Batch(source).run(LocalEngine(processes), watch)
     seconds = time.perf_counter() - started
-    assert found.tally.inputs == size, "an input is missing or double"
+    assert report.tally.inputs == size, "an input is missing or double"
     own = memory.pop(os.getpid())
     return {
         "inputs": size,

@@ -47,17 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(options.repeats):
-            for name, answer in contenders.items():
+            for name, answer_all in contenders.items():
                 started = time.perf_counter()
-                assert answer() == options.inputs, "an input is missing or double"
+                assert answer_all() == options.inputs, "an input is missing or double"
                 seconds[name].append(time.perf_counter() - started)
-    median = {name: statistics.median(some) for name, some in seconds.items()}
+    median = {name: statistics.median(durations) for name, durations in seconds.items()}
     local = median["local, 2 processes"]
     rows = [
         {
             "contender": name,
             "inputs_per_s": round(options.inputs / median[name], 1),
-            "seconds": [round(one, 1) for one in seconds[name]],
+            "seconds": [round(duration, 1) for duration in seconds[name]],
             "of_local": round(local / median[name], 3),
         }
         for name in contenders
@@ -71,9 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def batch(folder: Path, bundle: str, engine: Engine) -> int:
     """`tumorlens batch` into an empty folder."""
     out = folder / "out"
-    found = Batch(Options(source=str(folder / "in"), out=str(out), bundle=bundle)).run(engine)
+    report = Batch(Options(source=str(folder / "in"), out=str(out), bundle=bundle)).run(engine)
     shutil.rmtree(out)
-    return found.tally.inputs
+    return report.tally.inputs
 
 
 def plain_loop(folder: Path, bundle: str) -> int:

@@ -55,10 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             share = ["--num-parts", "4", "--part-id", str(part), "--processes", "1"]
             run([*command, "--out", str(folder / "jobs"), *share])
         results["four jobs"] = compared(folder / "jobs", expected)
-    for name, found in results.items():
-        print(f"{name}: {found}")
+    for name, comparison in results.items():
+        print(f"{name}: {comparison}")
     shared.save(options.output, {"benchmark": "batch_faults", **results})
-    sys.exit(any(isinstance(one, dict) and not one["same_bytes"] for one in results.values()))
+    sys.exit(
+        any(
+            isinstance(comparison, dict) and not comparison["same_bytes"]
+            for comparison in results.values()
+        )
+    )
 
 
 def run(command: Sequence[str]) -> None:

@@ -5,7 +5,7 @@
 Starts `tumorlens serve`, then `--bombers` clients that post files built to be slow or large, in
 turn, and leave after five seconds each second time. Meanwhile one client posts a good image, and
 another asks for the health check, five times a second each. Prints the times that 50%, 99% and 100%
-of them took, before and during the attack, what became of the bombs, and the memory of all
+of them took, before and during the attack, the outcomes of the bombs, and the memory of all
 processes each second. Linux only.
 """
 
@@ -68,7 +68,8 @@ def watched(
     stop = threading.Event()
     outcomes: Counter[str] = Counter()
     threads = [
-        threading.Thread(target=lambda one=one: outcomes.update(one(stop))) for one in attackers
+        threading.Thread(target=lambda attack=attack: outcomes.update(attack(stop)))
+        for attack in attackers
     ]
     image: list[float] = []
     health: list[float] = []
@@ -96,7 +97,7 @@ def watched(
         thread.join()
     return {
         "image_seconds": quantiles(image), "health_seconds": quantiles(health),
-        "memory_mib": [round(one) for one in memory], "bombs": dict(outcomes),
+        "memory_mib": [round(mib) for mib in memory], "bombs": dict(outcomes),
     }  # fmt: skip
 
 
@@ -112,10 +113,10 @@ def repeated(
 
 
 def attacker(url: str, number: int) -> Callable[[threading.Event], Counter[str]]:
-    """A client that posts one bomb after the other, and counts what it is told."""
+    """A client that posts one bomb after the other, and counts the answers."""
 
     def attack(stop: threading.Event) -> Counter[str]:
-        told: Counter[str] = Counter()
+        outcomes: Counter[str] = Counter()
         kinds = bombs()
         turn = number
         while not stop.is_set():
@@ -124,10 +125,10 @@ def attacker(url: str, number: int) -> Callable[[threading.Event], Counter[str]]
             try:
                 limit = 600.0 if turn % 2 else _LEAVES_AFTER
                 answer = httpx.post(f"{url}{route}", files={"files": (name, data)}, timeout=limit)
-                told[f"{name}: {answer.status_code}"] += 1
+                outcomes[f"{name}: {answer.status_code}"] += 1
             except httpx.TimeoutException:
-                told[f"{name}: left"] += 1
-        return told
+                outcomes[f"{name}: left"] += 1
+        return outcomes
 
     return attack
 
@@ -165,8 +166,8 @@ def many_slices() -> bytes:
     """A NIfTI volume of 4,096 slices, each of which costs a forward pass."""
     ring = (100 + 99 * np.sin(np.hypot(*np.mgrid[-32:32, -32:32]) / 2)).astype(np.uint8)
     image: Any = Nifti1Image(np.tile(ring, (4096, 1, 1)).T, np.eye(4))
-    made: bytes = image.to_bytes()
-    return made
+    encoded: bytes = image.to_bytes()
+    return encoded
 
 
 def zipped(files: Sequence[bytes]) -> bytes:
@@ -181,11 +182,11 @@ def zipped(files: Sequence[bytes]) -> bytes:
 def tree_mib(pid: int) -> float:
     """Resident memory of a process and its children, in MiB; shared pages count each time."""
     lists = Path(f"/proc/{pid}/task").glob("*/children")  # by the thread that started them
-    children = [child for one in lists for child in one.read_text("ascii").split()]
+    children = [child for file in lists for child in file.read_text("ascii").split()]
     total = 0.0
-    for one in (str(pid), *children):
+    for process in (str(pid), *children):
         try:
-            pages = int(Path(f"/proc/{one}/statm").read_text("ascii").split()[1])
+            pages = int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1])
         except (OSError, IndexError):
             continue  # it has just ended
         total += pages * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -206,13 +207,13 @@ def show(results: dict[str, Any]) -> None:
     """Print the table."""
     print(f"{results['cores']} cores of {results['processor']}; {results['bombers']} bombers")
     for phase in ("before", "during", "after"):
-        one = results[phase]
-        print(f"{phase:7} image {json.dumps(one['image_seconds'])}")
-        print(f"{'':7} health {json.dumps(one['health_seconds'])}")
-        print(f"{'':7} memory {min(one['memory_mib'])} to {max(one['memory_mib'])} MiB, at the end "
-              f"{one['memory_mib'][-1]}")  # fmt: skip
-    for told, count in sorted(results["during"]["bombs"].items()):
-        print(f"{count:5} {told}")
+        phase_results = results[phase]
+        print(f"{phase:7} image {json.dumps(phase_results['image_seconds'])}")
+        print(f"{'':7} health {json.dumps(phase_results['health_seconds'])}")
+        memory = phase_results["memory_mib"]
+        print(f"{'':7} memory {min(memory)} to {max(memory)} MiB, at the end {memory[-1]}")
+    for outcome, count in sorted(results["during"]["bombs"].items()):
+        print(f"{count:5} {outcome}")
 
 
 if __name__ == "__main__":

@@ -50,20 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         checkouts["baseline"] = options.baseline.resolve()
     with tempfile.TemporaryDirectory() as scratch:
         folder, source = images(Path(scratch), options.images)
-        few = Path(scratch) / "few"
-        few.mkdir()
+        sample = Path(scratch) / "few"
+        sample.mkdir()
         for file in sorted(folder.iterdir())[:_FEW]:
-            (few / file.name).write_bytes(file.read_bytes())
+            (sample / file.name).write_bytes(file.read_bytes())
         passes = forward_passes(Path(scratch), options.bundle)
         milliseconds: dict[str, list[float]] = {}
         for _ in range(options.repeats):
-            for name, place in checkouts.items():
-                spent = predict(place, folder, options.bundle) - predict(place, few, options.bundle)
-                found = 1000 * spent / (options.images - _FEW)
-                milliseconds.setdefault(f"{name}: file to JSON", []).append(found)
+            for name, checkout in checkouts.items():
+                spent = predict(checkout, folder, options.bundle) - predict(
+                    checkout, sample, options.bundle
+                )
+                per_image = 1000 * spent / (options.images - _FEW)
+                milliseconds.setdefault(f"{name}: file to JSON", []).append(per_image)
             for name, run in passes.items():
                 milliseconds.setdefault(f"{name}: forward pass", []).append(run())
-    median = {name: round(statistics.median(some), 3) for name, some in milliseconds.items()}
+    median = {name: round(statistics.median(times), 3) for name, times in milliseconds.items()}
     ours = median["tumorlens: file to JSON"]
     ratios = {f"of {name}": round(ours / value, 3) for name, value in median.items()}
     for name, value in median.items():

@@ -28,7 +28,7 @@ from tumorlens.cores import processor
 from tumorlens.imaging.limits import MAX_SIDE
 
 _SIDE: Final = 512
-"""Of a volume of ``MAX_VOXELS`` voxels."""
+"""Side of a volume of ``MAX_VOXELS`` voxels."""
 _MIB: Final = 1 << 20
 _SPACING_MM: Final = 0.5
 
@@ -53,9 +53,9 @@ def measure(name: str, write: Callable[[Path], Path]) -> dict[str, Any]:
         path = write(Path(folder))
         files = [path] if path.is_file() else list(path.iterdir())
         command = [sys.executable, "-m", "benchmarks.memory", "--worker", str(path)]
-        found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         size = sum(file.stat().st_size for file in files)
-        return {"input": name, "file_mib": round(size / _MIB, 1), **json.loads(found.stdout)}
+        return {"input": name, "file_mib": round(size / _MIB, 1), **json.loads(process.stdout)}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -90,10 +90,10 @@ def peak_mib() -> float:
 def _slices(count: int, kind: type[np.generic]) -> NDArray[np.generic]:
     """(count, 512, 512), not constant: one noisy slice, repeated and brightened."""
     noise = np.random.default_rng(0).integers(0, 200, (_SIDE, _SIDE))
-    made = np.empty((count, _SIDE, _SIDE), kind)
+    slices = np.empty((count, _SIDE, _SIDE), kind)
     for index in range(count):
-        made[index] = noise + index % 50
-    return made
+        slices[index] = noise + index % 50
+    return slices
 
 
 def _series(folder: Path) -> Path:

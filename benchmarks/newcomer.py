@@ -37,7 +37,7 @@ TARGETS: Final = {"page": 180.0, "node": 600.0}
 """Seconds from clone to the first answer."""
 _PATIENCE_MS: Final = 60_000
 _ENVIRONMENT: Final = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-"""Without what leads back to this checkout."""
+"""Without the variable that leads back to this checkout."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,13 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pip-cache", action="store_true", help="let pip use what it has")
     options = parser.parse_args(arguments)
     paths = {"page": to_page, "node": to_node}
-    found = {}
+    reports = {}
     for name, walk in paths.items():
         with tempfile.TemporaryDirectory() as scratch:
-            found[name] = told(name, *walk(Path(scratch), options.python, options.pip_cache))
+            reports[name] = report(name, *walk(Path(scratch), options.python, options.pip_cache))
     record = {
         "benchmark": "newcomer",
-        **found,
+        **reports,
         "pip_cache": options.pip_cache,
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -61,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shared.save(options.output, record)
 
 
-def told(path: str, steps: dict[str, float], answer: str) -> dict[str, Any]:
-    """Print a path's steps; return them as the record has them."""
+def report(path: str, steps: dict[str, float], answer: str) -> dict[str, Any]:
+    """Print a path's steps; return them in the form of the record."""
     total = sum(steps.values())
     for name, seconds in steps.items():
         print(f"{seconds:7.1f} s  {name}")
@@ -154,11 +154,11 @@ def running(command: Sequence[str], folder: Path) -> Iterator[str]:
     ) as process:
         assert process.stderr is not None
         lines = iter(process.stderr.readline, "")
-        found = next((m for line in lines if (m := re.search(r"listening on (\S+)", line))), None)
+        match = next((m for line in lines if (m := re.search(r"listening on (\S+)", line))), None)
         try:
-            if found is None:
+            if match is None:
                 raise RuntimeError(f"did not start: {' '.join(command)}")
-            yield found.group(1)
+            yield match.group(1)
         finally:
             process.terminate()
 

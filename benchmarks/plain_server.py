@@ -22,8 +22,8 @@ _classifier = Classifier.load(os.environ.get("BUNDLE", "default"), threads=1)
 @app.post("/v1/predictions")
 def predict(files: Annotated[list[UploadFile], File()]) -> dict[str, Any]:
     """Read, preprocess, run, answer: each file by itself."""
-    made = []
+    answers = []
     for file in files:
         image = reader.read_bytes(file.file.read(), file.filename or "")
-        made.append(records.record(_classifier.predict(image)))
-    return {"predictions": made}
+        answers.append(records.record(_classifier.predict(image)))
+    return {"predictions": answers}

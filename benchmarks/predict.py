@@ -61,8 +61,8 @@ def compare(options: argparse.Namespace) -> None:
         cores = [count for count in (1, 2) if count <= (os.cpu_count() or 1)]
         for _ in range(options.repeats):
             for name, count in product(CONTENDERS, cores):
-                found = run_worker(name, models[name], folder, count)
-                runs.setdefault((name, count), []).append(found)
+                measured = run_worker(name, models[name], folder, count)
+                runs.setdefault((name, count), []).append(measured)
     results = {
         "pictures": source,
         "images": options.images,
@@ -72,8 +72,8 @@ def compare(options: argparse.Namespace) -> None:
         "bundle": bundle_facts(options.bundle),
         "mobilenet_v2_parameters": parameters,
         "measurements": [
-            {"contender": name, "cores": count, **medians(found)}
-            for (name, count), found in runs.items()
+            {"contender": name, "cores": count, **medians(repeats)}
+            for (name, count), repeats in runs.items()
         ],
     }
     show(results)
@@ -85,8 +85,8 @@ def run_worker(name: str, model: str, folder: Path, cores: int) -> dict[str, flo
     command = [sys.executable, "-m", "benchmarks.predict", "--worker", name, "--model", model]
     command += ["--folder", str(folder), "--cores", str(cores)]
     started = time.time()
-    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    measured = json.loads(found.stdout)
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    measured = json.loads(process.stdout)
     return {
         "images_a_second": measured["images_a_second"],
         "cold_start_seconds": measured["first_answer_at"] - started,
@@ -193,12 +193,12 @@ def _make_images(folder: Path, count: int) -> None:
 
 def medians(runs: Sequence[dict[str, float]]) -> dict[str, Any]:
     """Median and range of each quantity."""
-    found: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
     for key in runs[0]:
         values = [run[key] for run in runs]
-        found[key] = round(statistics.median(values), 3)
-        found[f"{key}_range"] = [round(min(values), 3), round(max(values), 3)]
-    return found
+        summary[key] = round(statistics.median(values), 3)
+        summary[f"{key}_range"] = [round(min(values), 3), round(max(values), 3)]
+    return summary
 
 
 def bundle_facts(name: str) -> dict[str, Any]:

@@ -96,15 +96,15 @@ def write_script(folder: Path) -> Path:
     from tumorlens.imaging import encode
     from tumorlens.labels import CLASSES
 
-    for place in range(16):
-        head = make_phantom(np.random.default_rng([5, place]), CLASSES[place % 4]).pixels
+    for index in range(16):
+        head = make_phantom(np.random.default_rng([5, index]), CLASSES[index % 4]).pixels
         large = np.kron(head, np.ones((3, 3), np.uint8))[:512, :512]
         part = (
             f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name=\"files\"; "
-            f"filename=\"{place}.jpg\"\r\n\r\n"
+            f"filename=\"{index}.jpg\"\r\n\r\n"
         ).encode() + encode.jpeg(large)  # fmt: skip
         body = part + f"\r\n--{_BOUNDARY}--\r\n".encode()
-        (folder / f"{place + 1}.body").write_bytes(body)
+        (folder / f"{index + 1}.body").write_bytes(body)
     script = _SCRIPT.replace("COUNT", "16").replace("BOUNDARY", _BOUNDARY)
     path = folder / "load.lua"
     path.write_text(script.replace("FOLDER", str(folder)), encoding="utf-8")
@@ -153,10 +153,10 @@ def wrk(url: str, script: Path, connections: int, seconds: float) -> dict[str, f
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s",
                "--timeout", "60s", "-s", str(script), url]  # fmt: skip
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = re.search(r"RESULT (\{.*\})", text)
-    if found is None:
+    match = re.search(r"RESULT (\{.*\})", text)
+    if match is None:
         sys.exit(f"wrk said: {text}")
-    result: dict[str, float] = json.loads(found.group(1))
+    result: dict[str, float] = json.loads(match.group(1))
     result["requests_a_second"] = result["requests"] / result["seconds"]
     return result
 
@@ -169,20 +169,20 @@ def compare(options: argparse.Namespace, script: Path) -> list[dict[str, Any]]:
             with served(contender, options.bundle) as (url, _):
                 wrk(url, script, 4, 1)  # warm up
                 for connections in CONNECTIONS:
-                    found = wrk(url, script, connections, options.seconds)
-                    runs.setdefault((contender, connections), []).append(found)
+                    measured = wrk(url, script, connections, options.seconds)
+                    runs.setdefault((contender, connections), []).append(measured)
     return [
-        {"contender": contender, "connections": connections, **medians(found)}
-        for (contender, connections), found in runs.items()
+        {"contender": contender, "connections": connections, **medians(repeats)}
+        for (contender, connections), repeats in runs.items()
     ]
 
 
 def medians(runs: Sequence[dict[str, float]]) -> dict[str, float]:
     """Median of each quantity, but the sum of what went wrong."""
-    found = {key: round(statistics.median(run[key] for run in runs), 3) for key in runs[0]}
+    summary = {key: round(statistics.median(run[key] for run in runs), 3) for key in runs[0]}
     for key in ("not_2xx", "lost"):
-        found[key] = sum(run[key] for run in runs)
-    return found
+        summary[key] = sum(run[key] for run in runs)
+    return summary
 
 
 def overload(options: argparse.Namespace, script: Path) -> dict[str, Any]:
@@ -204,8 +204,8 @@ def overload(options: argparse.Namespace, script: Path) -> dict[str, Any]:
 def count_of(url: str, reason: str) -> float:
     """How often the server refused for ``reason``, by its own count."""
     text = httpx.get(f"{url}/metrics").text
-    found = re.search(rf'tumorlens_refusals_total{{reason="{reason}"}} (\S+)', text)
-    return float(found.group(1)) if found else 0.0
+    match = re.search(rf'tumorlens_refusals_total{{reason="{reason}"}} (\S+)', text)
+    return float(match.group(1)) if match else 0.0
 
 
 def soak(options: argparse.Namespace, script: Path) -> dict[str, Any]:
@@ -221,13 +221,13 @@ def soak(options: argparse.Namespace, script: Path) -> dict[str, Any]:
 
         sampler = threading.Thread(target=sample)
         sampler.start()
-        found = wrk(url, script, 8, options.soak)
+        load = wrk(url, script, 8, options.soak)
         stop.set()
         sampler.join()
     tenth = max(1, len(samples) // 10)
     ends = [statistics.fmean(samples[:tenth]), statistics.fmean(samples[-tenth:])]
     return {
-        **found, "resident_mib": samples[:: max(1, len(samples) // 60)],
+        **load, "resident_mib": samples[:: max(1, len(samples) // 60)],
         "first_tenth_mib": round(ends[0], 1), "last_tenth_mib": round(ends[1], 1),
     }  # fmt: skip
 

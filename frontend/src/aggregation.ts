@@ -44,22 +44,22 @@ export function aggregate(table: Row[], alongMm: number[], config = DEFAULT, cla
   const smoothed = smooth(answered.map((slot) => table[slot]!), along, config.smoothingMm);
   const suspicion = smoothed.map((row) => suspicionOf(row, classes));
   const run = strongestRun(suspicion, along, config.runMm);
-  const probabilities = smoothed[0].map((_, name) => mean(run.map((place) => smoothed[place][name])));
+  const probabilities = smoothed[0].map((_, name) => mean(run.map((index) => smoothed[index][name])));
   const strength = Array<number | null>(table.length).fill(null);
-  answered.forEach((slot, place) => (strength[slot] = suspicion[place]));
-  const peak = answered[run[argmax(run.map((place) => suspicion[place]))]];
+  answered.forEach((slot, index) => (strength[slot] = suspicion[index]));
+  const peak = answered[run[argmax(run.map((index) => suspicion[index]))]];
   return { probabilities, finding: findRun(strength, alongMm, config.findingShare, peak) };
 }
 
 /** Places of the neighbouring slices that are the most suspicious on average. */
 export function strongestRun(suspicion: number[], alongMm: number[], runMm: number): number[] {
   const slices = suspicion.length;
-  const apart = median(alongMm.slice(1).map((along, place) => Math.abs(along - alongMm[place])));
+  const apart = median(alongMm.slice(1).map((along, index) => Math.abs(along - alongMm[index])));
   const further = apart * slices < runMm ? slices : roundHalfEven(runMm / Math.max(apart, TINY_MM));
   const count = Math.min(Math.max(2, 1 + further), slices);
   const starts = Array.from({ length: slices - count + 1 }, (_, start) => start);
   const first = argmax(starts.map((start) => mean(suspicion.slice(start, start + count))));
-  return Array.from({ length: count }, (_, place) => first + place);
+  return Array.from({ length: count }, (_, offset) => first + offset);
 }
 
 /** Average with weights that fall linearly to 0 at `radiusMm`; rows sum to 1 still. */
@@ -68,7 +68,7 @@ export function smooth(table: number[][], alongMm: number[], radiusMm: number): 
   return alongMm.map((here) => {
     const weights = alongMm.map((there) => 1 - Math.min(Math.abs(here - there), radiusMm) / radiusMm);
     const total = sum(weights);
-    return table[0].map((_, name) => sum(weights.map((weight, place) => weight * table[place][name])) / total);
+    return table[0].map((_, name) => sum(weights.map((weight, index) => weight * table[index][name])) / total);
   });
 }
 
@@ -91,10 +91,10 @@ export function findRun(
     return end;
   };
   const [first, last] = [reach(-1), reach(1)];
-  const inside = Array.from({ length: last - first + 1 }, (_, place) => first + place)
+  const inside = Array.from({ length: last - first + 1 }, (_, offset) => first + offset)
     .filter((slot) => strength[slot] !== null);
   const mass = inside.map((slot) => strength[slot]!);
-  const center = sum(inside.map((slot, place) => mass[place] * alongMm[slot])) / sum(mass);
+  const center = sum(inside.map((slot, index) => mass[index] * alongMm[slot])) / sum(mass);
   const nearest = argmax(inside.map((slot) => -Math.abs(alongMm[slot] - center)));
   return [first, inside[nearest], last];
 }

@@ -31,30 +31,30 @@ export interface Slices {
 }
 
 export function locateSlices(image: MedicalImage): Slices {
-  const stated = image.places.map(({ alongMm }) => alongMm);
+  const stated = image.locations.map(({ alongMm }) => alongMm);
   const along = positions(stated, image.depth);
   return judgeSlices(headProfile(image), along, upDirection(image.headward, stated), !stated.includes(null));
 }
 
 /** From the profile and positions; `up` as of `upDirection`. */
 export function judgeSlices(profile: number[], alongMm: number[], up: number, isStated: boolean): Slices {
-  const shares = up ? profile.map((share) => share / fullestBelowVertex(profile, up)) : profile;
-  const estimated = isStated ? corrected(shares, alongMm, up) : null;
+  const relative = up ? profile.map((share) => share / fullestBelowVertex(profile, up)) : profile;
+  const estimated = isStated ? corrected(relative, alongMm, up) : null;
   const along = estimated ?? alongMm;
   const extent = Math.max(...alongMm) - Math.min(...alongMm);
   const spacingNote = estimated
     ? `the stated slice distance cannot be correct (a head of ${extent.toFixed(0)} mm), so it is not used`
     : "";
   const notes = { spacingNote, coverageNote: coverageNoteOf(along, isStated) };
-  if (!up) return { alongMm: along, inBrain: shares.map((share) => share >= capShare(TOP_MM)), ...notes };
-  const inBrain = depthBelowVertex(shares, along, up).map((depth) => depth >= TOP_MM && depth <= BASE_MM);
+  if (!up) return { alongMm: along, inBrain: relative.map((share) => share >= capShare(TOP_MM)), ...notes };
+  const inBrain = depthBelowVertex(relative, along, up).map((depth) => depth >= TOP_MM && depth <= BASE_MM);
   return { alongMm: along, inBrain, ...notes };
 }
 
 /** A note where the slices leave most of a head out; an assumed distance tells nothing. */
 function coverageNoteOf(alongMm: number[], isStated: boolean): string {
   const count = alongMm.length;
-  const steps = alongMm.slice(1).map((along, place) => Math.abs(along - alongMm[place]));
+  const steps = alongMm.slice(1).map((along, index) => Math.abs(along - alongMm[index]));
   const extent = count > 1 ? Math.max(...alongMm) - Math.min(...alongMm) + median(steps) : 0;
   if (count >= FEWEST_SLICES && !(isStated && extent < LITTLE_MM)) return "";
   const over = isStated ? ` over ${roundHalfEven(extent)} mm` : "";
@@ -117,24 +117,24 @@ function fullestBelowVertex(profile: number[], up: number): number {
 }
 
 function depthBelowVertex(profile: number[], along: number[], up: number): number[] {
-  const shown = profile.flatMap((share, place) => (share > EMPTY ? [place] : []));
-  if (shown.length === 0) return profile.map(() => 0);
-  const top = up > 0 ? shown[shown.length - 1] : shown[0];
-  return along.map((here, place) =>
-    capDepth(profile[top]) + ((place - top) * up > 0 ? -1 : 1) * Math.abs(here - along[top]));
+  const visible = profile.flatMap((share, index) => (share > EMPTY ? [index] : []));
+  if (visible.length === 0) return profile.map(() => 0);
+  const top = up > 0 ? visible[visible.length - 1] : visible[0];
+  return along.map((here, index) =>
+    capDepth(profile[top]) + ((index - top) * up > 0 ? -1 : 1) * Math.abs(here - along[top]));
 }
 
 /** Positions by the shape of the head, where the stated ones contradict it; else null. */
 function corrected(profile: number[], along: number[], up: number): number[] | null {
-  const places = (least: (share: number) => boolean) => profile.flatMap((share, place) => (least(share) ? [place] : []));
-  const [shown, full] = [places((share) => share > EMPTY), places((share) => share >= FULL)];
-  if (shown.length < 2 || full.length === 0) return null;
-  const ends = [[shown[0], full[0]], [shown[shown.length - 1], full[full.length - 1]]];
+  const indicesWhere = (least: (share: number) => boolean) => profile.flatMap((share, index) => (least(share) ? [index] : []));
+  const [visible, full] = [indicesWhere((share) => share > EMPTY), indicesWhere((share) => share >= FULL)];
+  if (visible.length < 2 || full.length === 0) return null;
+  const ends = [[visible[0], full[0]], [visible[visible.length - 1], full[full.length - 1]]];
   const emptier = profile[ends[0][0]] <= profile[ends[1][0]] ? ends[0] : ends[1];
   const [end, firstFull] = up > 0 ? ends[1] : up < 0 ? ends[0] : emptier;
   const expected = capDepth(FULL) - capDepth(profile[end]);
   if (expected < TELLING_MM || end === firstFull) return null;
   const ratio = Math.abs(along[firstFull] - along[end]) / expected;
   if (ratio >= BELIEVED[0] && ratio <= BELIEVED[1]) return null;
-  return profile.map((_, place) => place * (expected / Math.abs(firstFull - end)));
+  return profile.map((_, index) => index * (expected / Math.abs(firstFull - end)));
 }

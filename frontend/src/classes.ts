@@ -38,12 +38,12 @@ export function noFindingPlace(classes: ClassSet): number {
 /** Places of all other classes. */
 export function kindsOf(classes: ClassSet): number[] {
   const none = noFindingPlace(classes);
-  return classes.members.map((_, place) => place).filter((place) => place !== none);
+  return classes.members.map((_, index) => index).filter((index) => index !== none);
 }
 
 /** As people read it. */
 export function displayName(classes: ClassSet, name: string): string {
-  return classes.members.find((one) => one.name === name)?.display_name ?? name;
+  return classes.members.find((member) => member.name === name)?.display_name ?? name;
 }
 
 /** `a tumour`, `an abscess`. */
@@ -71,6 +71,6 @@ export function isFinding(decision: string, label: string | null, classes: Class
 export function shownClasses(classes: ClassSet, answers: Record<string, number>[]): string[] {
   const names = namesOf(classes);
   if (names.length <= MOST_SHOWN) return names;
-  const largest = new Map(names.map((name) => [name, Math.max(0, ...answers.map((shares) => shares[name] ?? 0))]));
+  const largest = new Map(names.map((name) => [name, Math.max(0, ...answers.map((probabilities) => probabilities[name] ?? 0))]));
   return names.sort((a, b) => largest.get(b)! - largest.get(a)!).slice(0, MOST_SHOWN);
 }

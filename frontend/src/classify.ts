@@ -6,7 +6,7 @@ import { type Item, itemOf, ownAnswer, planeOf, withNotes } from "./items";
 import { readPng } from "./reading/png";
 import * as server from "./server";
 import {
-  type Classified, failureOf, isFailure, isStudy, isVolume, type MedicalImage, placesOf, type Result, type Stated,
+  type Classified, failureOf, isFailure, isStudy, isVolume, type MedicalImage, locationsOf, type Result, type Stated,
   type StudyPrediction,
 } from "./types";
 import { answerWhole, type Rules } from "./volume";
@@ -43,10 +43,10 @@ export async function inBrowser(item: Item, engine: Engine, deliver: Deliver): P
 }
 
 function wholeInBrowser(name: string, image: MedicalImage, stated: Stated, answers: Classified[], rules: Rules): Result {
-  const { headward, places } = image;
+  const { headward, locations } = image;
   const slices = locateSlices(image);
-  const isUprightAxial = upDirection(headward, places.map(({ alongMm }) => alongMm)) !== 0;
-  return answerWhole({ name, places, slices, isUprightAxial, stated }, answers, rules);
+  const isUprightAxial = upDirection(headward, locations.map(({ alongMm }) => alongMm)) !== 0;
+  return answerWhole({ name, locations, slices, isUprightAxial, stated }, answers, rules);
 }
 
 /** What the server says of the files of several items together. */
@@ -60,12 +60,12 @@ export function wholeOf(item: Item, results: Result[]): Result | null {
   const uid = item.image?.origin?.series;
   const volumes = results.filter(isVolume).filter(({ slices }) => slices.length === item.results.length);
   const ofSeries = volumes.filter(({ series }) => uid !== undefined && series?.series_instance_uid === uid);
-  const own = ofSeries.find(({ slices }) => slices.every(({ along_mm }, slice) => isNear(along_mm, item.image?.places[slice].alongMm)));
+  const own = ofSeries.find(({ slices }) => slices.every(({ along_mm }, slice) => isNear(along_mm, item.image?.locations[slice].alongMm)));
   return own ?? ofSeries[0] ?? volumes[0] ?? results.find((result) => !isStudy(result)) ?? null;
 }
 
-function isNear(one: number | null, other: number | null | undefined): boolean {
-  return typeof one === "number" && typeof other === "number" && Math.abs(one - other) < SAME_PLACE_MM;
+function isNear(first: number | null, second: number | null | undefined): boolean {
+  return typeof first === "number" && typeof second === "number" && Math.abs(first - second) < SAME_PLACE_MM;
 }
 
 /** The answer of a study, from those of its series. */
@@ -83,7 +83,7 @@ export async function studyInBrowser(uid: string, items: Item[], engine: Engine)
 function commonFolder(items: Item[]): string {
   const folders = items.map(({ files }) => (files[0]?.name ?? "").split("/").slice(0, -1));
   const [first] = folders;
-  const shared = first.findIndex((part, place) => folders.some((folder) => folder[place] !== part));
+  const shared = first.findIndex((part, index) => folders.some((folder) => folder[index] !== part));
   return first.slice(0, shared < 0 ? first.length : shared).join("/") || "study";
 }
 
@@ -104,10 +104,10 @@ export async function byServer(item: Item, deliver: Deliver): Promise<void> {
   if (!image) return;
   const slices = order(image.depth);
   for (let start = 0; start < slices.length; start += SLICES_A_REQUEST) {
-    const some = slices.slice(start, start + SLICES_A_REQUEST);
-    const files = some.map((slice) => ({ name: item.name, data: server.slicePng(planeOf(image, slice)) }));
+    const batch = slices.slice(start, start + SLICES_A_REQUEST);
+    const files = batch.map((slice) => ({ name: item.name, data: server.slicePng(planeOf(image, slice)) }));
     const results = await server.predict(files, false);
-    for (const [place, slice] of some.entries()) if (!deliver(slice, withNotes(item, results[place]))) return;
+    for (const [index, slice] of batch.entries()) if (!deliver(slice, withNotes(item, results[index]))) return;
   }
 }
 
@@ -119,7 +119,7 @@ function adopt(item: Item, preview: server.Preview): void {
   for (let i = 0; i < pixels.length; i++) pixels[i] = preview.low + pixels[i] * scale;
   const { height, width, sides } = preview;
   const format = "decoded by the server";
-  const about = { aspect: 1, facts: [], sides, sources: [item.name], places: placesOf(item.name, 1), notes: [] };
-  const made = itemOf(item.name, { name: item.name, depth: 1, height, width, pixels, format, ...about }, []);
-  Object.assign(item, { image: made.image, shown: made.shown, fullRange: made.fullRange });
+  const about = { aspect: 1, facts: [], sides, sources: [item.name], locations: locationsOf(item.name, 1), notes: [] };
+  const decoded = itemOf(item.name, { name: item.name, depth: 1, height, width, pixels, format, ...about }, []);
+  Object.assign(item, { image: decoded.image, displayRange: decoded.displayRange, fullRange: decoded.fullRange });
 }

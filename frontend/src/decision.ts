@@ -77,16 +77,16 @@ export function thresholdsFor(rule: DecisionRule | undefined, sequence: string |
 
 /** `isHead`: whether the gate lets the image pass. */
 export function decide(
-  shares: number[], rule: Thresholds | undefined, isHead = true, classes: ClassSet = BRAIN_TUMORS,
+  probabilities: number[], rule: Thresholds | undefined, isHead = true, classes: ClassSet = BRAIN_TUMORS,
 ): Decided {
   if (!isHead) return { decision: "rejected", label: null, reason: REFUSAL };
   const { kind_threshold = 0 } = rule ?? {};
-  const stated = presence(shares, rule ?? {}, classes);
+  const stated = presence(probabilities, rule ?? {}, classes);
   if (stated) return stated;
-  const place = likeliestKind(shares, classes);
-  const total = sum(kindsOf(classes).map((kind) => shares[kind]));
-  const share = shares[place] / Math.max(total, TINY);
-  const name = namesOf(classes)[place];
+  const likeliest = likeliestKind(probabilities, classes);
+  const total = sum(kindsOf(classes).map((kind) => probabilities[kind]));
+  const share = probabilities[likeliest] / Math.max(total, TINY);
+  const name = namesOf(classes)[likeliest];
   if (share >= kind_threshold) return { decision: "classified", label: name, reason: "" };
   const given = classes.no_finding === null ? "" : `given ${aFinding(classes)}, `;
   const reason = `${given}${displayName(classes, name)} ${wholePercent(share)}; the kind is named if its `
@@ -95,13 +95,13 @@ export function decide(
 }
 
 /** The answer where nothing is found, or that is uncertain; null where the kind is asked next. */
-function presence(shares: number[], rule: Thresholds, classes: ClassSet): Decided | null {
+function presence(probabilities: number[], rule: Thresholds, classes: ClassSet): Decided | null {
   const { notumor_threshold = 0, tumor_threshold = 0 } = rule;
   const { finding, no_finding } = classes;
   if (no_finding === null) return null;
-  const place = noFindingPlace(classes);
-  const none = shares[place];
-  if (argmax(shares) === place && none >= notumor_threshold) {
+  const index = noFindingPlace(classes);
+  const none = probabilities[index];
+  if (argmax(probabilities) === index && none >= notumor_threshold) {
     return { decision: "classified", label: no_finding, reason: "" };
   }
   if (1 - none >= tumor_threshold) return null;
@@ -112,21 +112,21 @@ function presence(shares: number[], rule: Thresholds, classes: ClassSet): Decide
 }
 
 /** Place of the most probable class but "no finding". */
-export function likeliestKind(shares: number[], classes: ClassSet): number {
+export function likeliestKind(probabilities: number[], classes: ClassSet): number {
   const kinds = kindsOf(classes);
-  return kinds[argmax(kinds.map((place) => shares[place]))];
+  return kinds[argmax(kinds.map((kind) => probabilities[kind]))];
 }
 
 /** The classes that are not excluded, the most probable first; null without a rule for the decision. */
 export function predictionSet(
-  shares: number[], rule: ConformalThresholds | null | undefined, decision: Decision, classes: ClassSet = BRAIN_TUMORS,
+  probabilities: number[], rule: ConformalThresholds | null | undefined, decision: Decision, classes: ClassSet = BRAIN_TUMORS,
 ): string[] | null {
   if (!rule || decision === "rejected") return null;
   const fitted = decision === "classified" ? rule.thresholds : rule.by_decision?.[decision];
   if (!fitted) return null;
-  const first = argmax(shares);
-  return namesOf(classes).map((name, place) => ({ name, place, share: shares[place] }))
-    .filter(({ place, share }) => place === first || share >= Math.min(fitted[place], NEVER_EXCLUDED_FROM))
+  const first = argmax(probabilities);
+  return namesOf(classes).map((name, index) => ({ name, index, share: probabilities[index] }))
+    .filter(({ index, share }) => index === first || share >= Math.min(fitted[index], NEVER_EXCLUDED_FROM))
     .sort((a, b) => b.share - a.share)
     .map(({ name }) => name);
 }

@@ -20,10 +20,10 @@ export class Engine {
   constructor() {
     this.worker = new Worker(new URL("worker.js", document.baseURI), { type: "module" });
     this.worker.onmessage = ({ data }: MessageEvent<{ id: number; value?: unknown; error?: string }>) => {
-      const one = this.waiting.get(data.id);
+      const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
-      if (data.error !== undefined) one?.reject(new Error(data.error));
-      else one?.resolve(data.value as never);
+      if (data.error !== undefined) waiting?.reject(new Error(data.error));
+      else waiting?.resolve(data.value as never);
     };
   }
 

@@ -21,38 +21,38 @@ export interface Stack {
 /** Probabilities out of those of several series. */
 export function fuse(rows: number[][], weights: number[], classes: ClassSet): number[] {
   const total = sum(weights);
-  const mean = (values: number[]) => sum(values.map((value, place) => value * (weights[place] / total)));
-  const shares = rows[0].map((_, name) => mean(rows.map((row) => row[name])));
-  const place = noFindingPlace(classes);
-  if (place < 0) return shares;
-  shares[place] = 0;
-  return withOdds(shares, mean(rows.map((row) => oddsOf(row[place]))), place);
+  const mean = (values: number[]) => sum(values.map((value, index) => value * (weights[index] / total)));
+  const kinds = rows[0].map((_, name) => mean(rows.map((row) => row[name])));
+  const noFinding = noFindingPlace(classes);
+  if (noFinding < 0) return kinds;
+  kinds[noFinding] = 0;
+  return withOdds(kinds, mean(rows.map((row) => oddsOf(row[noFinding]))), noFinding);
 }
 
 function oddsOf(none: number): number {
-  const kept = Math.min(1 - TINY, Math.max(TINY, none));
-  return Math.log((1 - kept) / kept);
+  const clamped = Math.min(1 - TINY, Math.max(TINY, none));
+  return Math.log((1 - clamped) / clamped);
 }
 
-/** Probabilities from shares of the kinds, 0 at `place`, and log-odds. */
-function withOdds(kinds: number[], odds: number, place: number): number[] {
-  const found = 1 / (1 + Math.exp(-odds));
+/** Probabilities from shares of the kinds, 0 at `noFinding`, and log-odds. */
+function withOdds(kinds: number[], odds: number, noFinding: number): number[] {
+  const finding = 1 / (1 + Math.exp(-odds));
   const total = Math.max(sum(kinds), TINY ** 2);
-  const row = kinds.map((share) => (share * found) / total);
-  row[place] = 1 - sum(row);
+  const row = kinds.map((share) => (share * finding) / total);
+  row[noFinding] = 1 - sum(row);
   return row;
 }
 
 /** Which of `stacks` lie beside each other; one without geometry is alone. */
 export function parallelGroups(stacks: (Stack | null)[]): number[][] {
   const groups: number[][] = [];
-  stacks.forEach((stack, place) => {
+  stacks.forEach((stack, index) => {
     const group = groups.find(([first]) => {
       const other = stacks[first];
       return stack !== null && other !== null && areParallel(other, stack);
     });
-    if (group) group.push(place);
-    else groups.push([place]);
+    if (group) group.push(index);
+    else groups.push([index]);
   });
   return groups;
 }
@@ -62,11 +62,11 @@ function normalOf({ centersMm }: Stack): Vector {
   return unit([0, 1, 2].map((axis) => last[axis] - first[axis]) as Vector);
 }
 
-export function areParallel(one: Stack, other: Stack): boolean {
-  if (one.frame !== null && other.frame !== null && one.frame !== other.frame) return false;
-  const normal = normalOf(one);
-  if (Math.abs(dot(normal, normalOf(other))) < PARALLEL) return false;
-  const [[low, high], [below, above]] = [one, other].map(({ centersMm }) => {
+export function areParallel(first: Stack, second: Stack): boolean {
+  if (first.frame !== null && second.frame !== null && first.frame !== second.frame) return false;
+  const normal = normalOf(first);
+  if (Math.abs(dot(normal, normalOf(second))) < PARALLEL) return false;
+  const [[low, high], [below, above]] = [first, second].map(({ centersMm }) => {
     const along = centersMm.map((center) => dot(center, normal));
     return [Math.min(...along), Math.max(...along)];
   });
@@ -79,9 +79,9 @@ export function fusePositions(stacks: Stack[], weights: number[], classes: Class
   const normal = normalOf(finest);
   const along = positionsOf(stacks, normal);
   const resampled = stacks.map((stack) => resample(stack, along, normal, classes));
-  const table = along.map((_, place) => {
-    const present = resampled.flatMap((rows, k) => (rows[place] ? [k] : []));
-    return fuse(present.map((k) => resampled[k][place]!), present.map((k) => weights[k]), classes);
+  const table = along.map((_, index) => {
+    const present = resampled.flatMap((rows, k) => (rows[index] ? [k] : []));
+    return fuse(present.map((k) => resampled[k][index]!), present.map((k) => weights[k]), classes);
   });
   return aggregate(table, along, DEFAULT, classes).probabilities;
 }
@@ -89,7 +89,7 @@ export function fusePositions(stacks: Stack[], weights: number[], classes: Class
 /** Those of the stack with the most slices, and of others what lies beyond its ends. */
 function positionsOf(stacks: Stack[], normal: Vector): number[] {
   const ofEach = stacks.map(({ centersMm }) => centersMm.map((center) => dot(center, normal)));
-  const [along, ...others] = ofEach.sort((one, other) => other.length - one.length);
+  const [along, ...others] = ofEach.sort((a, b) => b.length - a.length);
   return others.reduce((known, other) => {
     const [low, high] = [known[0], known[known.length - 1]];
     return ascending([...known, ...other.filter((at) => at < low || at > high)]);
@@ -97,14 +97,14 @@ function positionsOf(stacks: Stack[], normal: Vector): number[] {
 }
 
 function ascending(values: number[]): number[] {
-  return [...values].sort((one, other) => one - other);
+  return [...values].sort((a, b) => a - b);
 }
 
 function resample(stack: Stack, along: number[], normal: Vector, classes: ClassSet): Row[] {
-  const slices = stack.centersMm.map((center, place) => ({ at: dot(center, normal), row: stack.table[place] }));
-  slices.sort((one, other) => one.at - other.at);
+  const slices = stack.centersMm.map((center, index) => ({ at: dot(center, normal), row: stack.table[index] }));
+  slices.sort((a, b) => a.at - b.at);
   const own = slices.map(({ at }) => at);
-  const half = median(own.slice(1).map((at, place) => at - own[place])) / 2;
+  const half = median(own.slice(1).map((at, index) => at - own[index])) / 2;
   const none = noFindingPlace(classes);
   const column = (name: number) => slices.map(({ row }) => row[name]);
   const odds = none < 0 ? [] : column(none).map(oddsOf);
@@ -118,10 +118,10 @@ function resample(stack: Stack, along: number[], normal: Vector, classes: ClassS
 }
 
 /** `numpy.interp`. */
-function between(at: number, places: number[], values: number[]): number {
-  const next = places.findIndex((place) => place > at);
+function between(at: number, positions: number[], values: number[]): number {
+  const next = positions.findIndex((position) => position > at);
   if (next === 0) return values[0];
   if (next < 0) return values[values.length - 1];
-  const share = (at - places[next - 1]) / (places[next] - places[next - 1]);
+  const share = (at - positions[next - 1]) / (positions[next] - positions[next - 1]);
   return values[next - 1] + share * (values[next] - values[next - 1]);
 }

@@ -15,7 +15,7 @@ function rows(items: Item[], studies: StudyPrediction[]): Row[] {
   const together = studies.map((result) => ({ result, slice: null }));
   return [...together, ...items.flatMap((item) => {
     const volume = item.results.length > 1;
-    const slices = item.results.flatMap((result, place) => (result ? [{ result, slice: volume ? place + 1 : null }] : []));
+    const slices = item.results.flatMap((result, index) => (result ? [{ result, slice: volume ? index + 1 : null }] : []));
     const whole = item.whole ? [{ result: item.whole, slice: null }] : [];
     return [...whole, ...slices].map(({ result, slice }) => ({ result: { ...result, path: item.name }, slice }));
   })];
@@ -60,15 +60,15 @@ export function toCsv(items: Item[], studies: StudyPrediction[]): string {
 }
 
 function csvRow({ result, slice }: Row, classes: string[]): string[] {
-  const place = slice === null ? "" : String(slice);
+  const sliceText = slice === null ? "" : String(slice);
   if (isFailure(result)) {
     const { kind, message } = result.error;
-    return [result.path, place, "failed", ...Array<string>(classes.length + 8).fill(""), kind, message, NOTICE];
+    return [result.path, sliceText, "failed", ...Array<string>(classes.length + 8).fill(""), kind, message, NOTICE];
   }
   const probabilities = classes.map((name) => result.probabilities?.[name]?.toFixed(6) ?? "");
   const { name, version, sha256 } = result.model;
   return [
-    result.path, place, result.decision, result.label ?? "", result.summary, result.tumor_probability?.toFixed(6) ?? "",
+    result.path, sliceText, result.decision, result.label ?? "", result.summary, result.tumor_probability?.toFixed(6) ?? "",
     ...probabilities, result.prediction_set?.join(" ") ?? "", result.reason, name, version, sha256, "", "", NOTICE,
   ];
 }

@@ -40,27 +40,27 @@ export function fuseStudy(path: string, uid: string | null, series: Series[], in
   const telling = tellingOf(usable);
   const members = membersOf(telling, info);
   if (usable.length < 2 || members.length === 0) return null;
-  const shares = fused(members, classes);
+  const row = fused(members, classes);
   const rule = ruleOf(members, info);
-  let { decision, label, reason } = decide(shares, thresholdsFor(rule, null), true, classes);
+  let { decision, label, reason } = decide(row, thresholdsFor(rule, null), true, classes);
   const alone = usable.filter(({ answer }) => isFinding(answer.decision, answer.label, classes)).length;
   const contradicted = label !== null && label === classes.no_finding && alone > 0;
   if (contradicted) {
     reason = `${alone} of ${usable.length} series, by themselves, report ${aFinding(classes)}; the others report none`;
     [decision, label] = ["abstained", null];
   }
-  const probabilities = named(shares, classes);
+  const probabilities = named(row, classes);
   const isFound = isFinding(decision, label, classes);
   const { answer: decisive } = decisiveOf(members, isFound, classes);
   const leftOut = series.length - members.length;
   return {
     path, decision, label, reason, probabilities,
     summary: summarize(decision, label, probabilities, reason, null, classes),
-    tumor_probability: findingProbability(shares, classes),
-    prediction_set: contradicted ? null : predictionSet(shares, info.prediction_sets, decision, classes),
+    tumor_probability: findingProbability(row, classes),
+    prediction_set: contradicted ? null : predictionSet(row, info.prediction_sets, decision, classes),
     study_instance_uid: series.some(({ answer }) => isVolume(answer)) ? uid : null,
     finding: isFound ? findingOf(decisive) : null,
-    members: series.map((one) => weightOf(one, members.find(({ answer }) => answer === one.answer))),
+    members: series.map((candidate) => weightOf(candidate, members.find(({ answer }) => answer === candidate.answer))),
     decisive_member: series.findIndex(({ answer }) => answer === decisive),
     model: members[0].answer.model,
     notes: [
@@ -93,16 +93,16 @@ function tellingOf(series: Series[]): Series[] {
 
 function membersOf(series: Series[], { classes, fusion }: Rules): Member[] {
   const sequences = series.map(({ answer, origin }) => knownSequence(answer.sequence, isVolume(answer) ? origin.sequence : null));
-  return series.map(({ answer, origin }, place): Member => {
-    const sequence = sequences[place];
-    const count = sequence === null ? 1 : sequences.filter((one) => one === sequence).length;
+  return series.map(({ answer, origin }, index): Member => {
+    const sequence = sequences[index];
+    const count = sequence === null ? 1 : sequences.filter((other) => other === sequence).length;
     const weight = (sequence === null ? 1 : (fusion?.weights?.[sequence] ?? 1)) / count;
     return { answer, origin, sequence, weight, row: rowOf(answer.probabilities!, classes), stack: stackOf(answer, origin, classes) };
   }).filter(({ weight }) => weight > 0);
 }
 
-function rowOf(shares: Record<string, number>, classes: ClassSet): number[] {
-  return namesOf(classes).map((name) => shares[name]);
+function rowOf(probabilities: Record<string, number>, classes: ClassSet): number[] {
+  return namesOf(classes).map((name) => probabilities[name]);
 }
 
 function stackOf(answer: Prediction | VolumePrediction, { frame }: Origin, classes: ClassSet): Stack | null {
@@ -116,9 +116,9 @@ function stackOf(answer: Prediction | VolumePrediction, { frame }: Origin, class
 /** Parallel series position by position, then what each such group says. */
 function fused(members: Member[], classes: ClassSet): number[] {
   const groups = parallelGroups(members.map(({ stack }) => stack));
-  const weights = groups.map((group) => group.map((place) => members[place].weight));
+  const weights = groups.map((group) => group.map((index) => members[index].weight));
   const rows = groups.map((group, at) => {
-    const stacks = group.flatMap((place) => members[place].stack ?? []);
+    const stacks = group.flatMap((index) => members[index].stack ?? []);
     return stacks.length > 1 ? fusePositions(stacks, weights[at], classes) : members[group[0]].row;
   });
   return fuse(rows, weights.map(sum), classes);

@@ -14,9 +14,9 @@ export function explain(
   );
   const grid = rowsOf(evidence, size);
   const ranked = upsample(strongest > 0 ? grid : rowsOf([...cam], size), square, height, width, -Infinity);
-  const place = argmax(ranked);
-  const peak = { row: Math.floor(place / width), column: place % width };
-  const box = strongest > 0 ? boxAround(ranked, place, height, width) : null;
+  const peakIndex = argmax(ranked);
+  const peak = { row: Math.floor(peakIndex / width), column: peakIndex % width };
+  const box = strongest > 0 ? boxAround(ranked, peakIndex, height, width) : null;
   return { label, square, grid, peak, box, overlay_png: null };
 }
 
@@ -28,8 +28,8 @@ function rowsOf(values: number[], size: number): number[][] {
 export function upsample(
   grid: number[][], square: Square, height: number, width: number, outside = 0,
 ): Float32Array {
-  const rows = places(height, square.top, square.side, grid.length);
-  const columns = places(width, square.left, square.side, grid[0].length);
+  const rows = cellPositions(height, square.top, square.side, grid.length);
+  const columns = cellPositions(width, square.left, square.side, grid[0].length);
   const out = new Float32Array(height * width).fill(outside);
   rows.forEach((row, y) => {
     if (!row) return;
@@ -50,28 +50,28 @@ export function upsample(
 export function lineOf(
   grid: number[][], square: Square, height: number, width: number, isRow: boolean, index: number,
 ): Float32Array {
-  const one = isRow
-    ? places(height, square.top, square.side, grid.length)[index]
-    : places(width, square.left, square.side, grid[0].length)[index];
+  const crossing = isRow
+    ? cellPositions(height, square.top, square.side, grid.length)[index]
+    : cellPositions(width, square.left, square.side, grid[0].length)[index];
   const along = isRow
-    ? places(width, square.left, square.side, grid[0].length)
-    : places(height, square.top, square.side, grid.length);
+    ? cellPositions(width, square.left, square.side, grid[0].length)
+    : cellPositions(height, square.top, square.side, grid.length);
   const [last, end] = [grid.length - 1, grid[0].length - 1];
   const at = (near: number, far: number) => (
     isRow ? grid[Math.min(near, last)][Math.min(far, end)] : grid[Math.min(far, last)][Math.min(near, end)]
   );
   return Float32Array.from(along, (other) => {
-    if (!one || !other) return 0;
+    if (!crossing || !other) return 0;
     const mixed = (near: number) => at(near, other.cell) * (1 - other.share) + at(near, other.cell + 1) * other.share;
-    return mixed(one.cell) * (1 - one.share) + mixed(one.cell + 1) * one.share;
+    return mixed(crossing.cell) * (1 - crossing.share) + mixed(crossing.cell + 1) * crossing.share;
   });
 }
 
-function places(pixels: number, start: number, side: number, cells: number) {
+function cellPositions(pixels: number, start: number, side: number, cells: number) {
   return Array.from({ length: pixels }, (_, pixel) => {
-    const place = (pixel + 0.5 - start) / side;
-    if (!(place > 0 && place < 1)) return null;
-    const position = Math.min(cells - 1, Math.max(0, place * cells - 0.5));
+    const relative = (pixel + 0.5 - start) / side;
+    if (!(relative > 0 && relative < 1)) return null;
+    const position = Math.min(cells - 1, Math.max(0, relative * cells - 0.5));
     const cell = Math.floor(position);
     return { cell, share: position - cell };
   });
@@ -80,9 +80,9 @@ function places(pixels: number, start: number, side: number, cells: number) {
 /** Around the pixels at half the maximum or more that hang together with the peak, edge to edge. */
 function boxAround(full: Float32Array, peak: number, height: number, width: number) {
   const level = BOX_LEVEL * full[peak];
-  const seen = new Uint8Array(full.length);
+  const visited = new Uint8Array(full.length);
   const waiting = [peak];
-  seen[peak] = 1;
+  visited[peak] = 1;
   const box = { top: height, left: width, bottom: 0, right: 0 };
   while (waiting.length > 0) {
     const at = waiting.pop()!;
@@ -97,8 +97,8 @@ function boxAround(full: Float32Array, peak: number, height: number, width: numb
       column > 0 ? at - 1 : -1, column < width - 1 ? at + 1 : -1,
     ];
     for (const next of near) {
-      if (next >= 0 && !seen[next] && full[next] >= level) {
-        seen[next] = 1;
+      if (next >= 0 && !visited[next] && full[next] >= level) {
+        visited[next] = 1;
         waiting.push(next);
       }
     }

@@ -18,28 +18,28 @@ export async function fromTransfer(transfer: DataTransfer): Promise<Dropped[]> {
   // Entries must be taken before the first await: the list is empty afterwards.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   if (entries.length === 0) return visible([...transfer.files].map((file) => ({ name: file.name, file })));
-  const found: Dropped[] = [];
-  for (const entry of entries) await walk(entry, found);
-  return visible(found);
+  const dropped: Dropped[] = [];
+  for (const entry of entries) await walk(entry, dropped);
+  return visible(dropped);
 }
 
-async function walk(entry: FileSystemEntry, found: Dropped[]): Promise<void> {
-  if (found.length >= MOST_FILES) return;
+async function walk(entry: FileSystemEntry, dropped: Dropped[]): Promise<void> {
+  if (dropped.length >= MOST_FILES) return;
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
-    found.push({ name: entry.fullPath.replace(/^\//, ""), file });
+    dropped.push({ name: entry.fullPath.replace(/^\//, ""), file });
     return;
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   for (;;) {
-    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-    if (some.length === 0) return;
-    for (const child of some.sort((one, other) => one.name.localeCompare(other.name))) await walk(child, found);
+    const children = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (children.length === 0) return;
+    for (const child of children.sort((a, b) => a.name.localeCompare(b.name))) await walk(child, dropped);
   }
 }
 
 /** Without hidden files, which systems put into folders. */
 function visible(files: Dropped[]): Dropped[] {
-  const shown = files.filter(({ name }) => !name.split("/").some((part) => part.startsWith(".")));
-  return shown.filter(({ name }) => !/(^|\/)(DICOMDIR|Thumbs\.db)$/i.test(name)).slice(0, MOST_FILES);
+  const unhidden = files.filter(({ name }) => !name.split("/").some((part) => part.startsWith(".")));
+  return unhidden.filter(({ name }) => !/(^|\/)(DICOMDIR|Thumbs\.db)$/i.test(name)).slice(0, MOST_FILES);
 }

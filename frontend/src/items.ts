@@ -25,7 +25,7 @@ export interface Item {
   /** Whether that answer is still to come. */
   awaitsWhole: boolean;
   slice: number;
-  shown: Range;
+  displayRange: Range;
   fullRange: Range;
   /** Grows with each run, so that answers of an older run are dropped. */
   run: number;
@@ -42,7 +42,7 @@ export function itemOf(name: string, image: MedicalImage | null, files: Dropped[
   const depth = image?.depth ?? 1;
   return {
     id: next++, name, image, files, results: Array<Result | null>(depth).fill(null), whole: null,
-    awaitsWhole: false, slice: Math.floor(depth / 2), shown: range, fullRange: range, run: 0, where: "server", model: MODEL,
+    awaitsWhole: false, slice: Math.floor(depth / 2), displayRange: range, fullRange: range, run: 0, where: "server", model: MODEL,
   };
 }
 
@@ -116,5 +116,5 @@ export function tally(item: Item): [string, number][] {
     const words = isFailure(result) && result.error.kind === "blank" ? "Empty" : headline(result);
     counts.set(words, (counts.get(words) ?? 0) + 1);
   }
-  return [...counts].sort((one, other) => other[1] - one[1]);
+  return [...counts].sort((a, b) => b[1] - a[1]);
 }

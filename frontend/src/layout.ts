@@ -95,7 +95,7 @@ function areBeside(plane: Plane): boolean {
   const panels = runs(columns).filter(([start, stop]) => stop - start >= SMALL_PANEL * width).map((run) => panel(plane, run));
   const wide = panels.filter(({ across }) => across >= PANEL * width);
   if (areAlike(wide) && wide.every(isHeadShaped)) return true;
-  return panels.filter((one) => isHeadShaped(one) && one.filled >= FILLED).length >= 2;
+  return panels.filter((candidate) => isHeadShaped(candidate) && candidate.filled >= FILLED).length >= 2;
 }
 
 /** What lies in these columns: its longest stretch of rows. */
@@ -108,11 +108,11 @@ function panel(plane: Plane, [left, right]: [number, number]): Panel {
 
 /** Part of a rectangle that is brighter than air. */
 function tissue({ pixels, width }: Plane, { top, bottom, left, right }: Record<"top" | "bottom" | "left" | "right", number>): number {
-  let found = 0;
+  let bright = 0;
   for (let row = top; row < bottom; row++) {
-    for (let column = left; column < right; column++) if (pixels[row * width + column] > TISSUE) found++;
+    for (let column = left; column < right; column++) if (pixels[row * width + column] > TISSUE) bright++;
   }
-  return found / ((bottom - top) * (right - left));
+  return bright / ((bottom - top) * (right - left));
 }
 
 function areAlike(panels: Panel[]): boolean {
@@ -126,12 +126,12 @@ function isHeadShaped({ across, high }: Panel): boolean {
 
 /** Stretches of true. */
 function runs(present: boolean[]): [number, number][] {
-  const found: [number, number][] = [];
-  present.forEach((one, place) => {
-    if (!one) return;
-    const last = found.at(-1);
-    if (last && last[1] === place) last[1]++;
-    else found.push([place, place + 1]);
+  const stretches: [number, number][] = [];
+  present.forEach((isPresent, index) => {
+    if (!isPresent) return;
+    const last = stretches.at(-1);
+    if (last && last[1] === index) last[1]++;
+    else stretches.push([index, index + 1]);
   });
-  return found;
+  return stretches;
 }

@@ -86,7 +86,7 @@ class Page {
   async take(files: Dropped[], model = MODEL): Promise<void> {
     if (files.length === 0) return;
     this.say(`Reading ${files.length} ${files.length === 1 ? "file" : "files"}…`);
-    const byName = new Map(files.map((one) => [one.name, one]));
+    const byName = new Map(files.map((dropped) => [dropped.name, dropped]));
     const named = await Promise.all(files.map(async ({ name, file }) => ({ name, data: await file.arrayBuffer() })));
     const { images, failures, own } = await this.engine.read(named);
     const read = images.map((image) => itemOf(image.name, image, image.sources.flatMap((name) => byName.get(name) ?? [])));
@@ -193,8 +193,8 @@ class Page {
   }
 
   private stepItem(by: number): void {
-    const place = this.selected ? this.items.indexOf(this.selected) : -1;
-    const next = this.items[Math.min(this.items.length - 1, Math.max(0, place + by))];
+    const index = this.selected ? this.items.indexOf(this.selected) : -1;
+    const next = this.items[Math.min(this.items.length - 1, Math.max(0, index + by))];
     if (next) this.select(next);
   }
 
@@ -216,11 +216,11 @@ class Page {
     byId("count").textContent = String(this.items.length);
     const list = byId("items");
     const focused = list.contains(document.activeElement);
-    const told = new Set<StudyPrediction>();
+    const listed = new Set<StudyPrediction>();
     list.replaceChildren(...this.items.flatMap((item) => {
       const study = this.studies.answerOf(item);
-      const line = study && !told.has(study) ? [studyLine(study)] : [];
-      if (study) told.add(study);
+      const line = study && !listed.has(study) ? [studyLine(study)] : [];
+      if (study) listed.add(study);
       return [...line, listEntry(item, item === this.selected, () => this.select(item))];
     }));
     if (focused) list.querySelector<HTMLElement>("[aria-current]")?.focus();

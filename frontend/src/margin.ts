@@ -31,16 +31,16 @@ export function insideMargin({ pixels, height, width }: Plane): Box {
 }
 
 /** First line that is no margin, and the end of the last one. */
-function ends(count: number, line: (place: number) => Float32Array, low: number, high: number): [number, number] {
+function ends(count: number, line: (index: number) => Float32Array, low: number, high: number): [number, number] {
   const bright = low + BRIGHT * (high - low);
-  const isMargin = (place: number) => line(place).every((value) => value >= bright);
+  const isMargin = (index: number) => line(index).every((value) => value >= bright);
   let [first, last] = [0, count];
   while (first < count && isMargin(first)) first++;
   if (first === count) return [0, count];
   while (isMargin(last - 1)) last--;
   const level = low + EDGE * (high - low);
-  const isEdge = (place: number) => {
-    const values = line(place);
+  const isEdge = (index: number) => {
+    const values = line(index);
     return values.filter((value) => value < level).length / values.length <= FEW;
   };
   if (first > 0) for (let step = 0; step < EDGE_LINES && first < last && isEdge(first); step++) first++;

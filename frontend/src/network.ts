@@ -63,29 +63,29 @@ export class Network {
     const { logits, cam, lesion, sequence } = await this.session.run(
       { image }, ["logits", "cam", ...["lesion", "sequence"].filter((name) => outputs.includes(name))],
     );
-    const shares = softmax(logits.data as Float32Array, temperature);
+    const row = softmax(logits.data as Float32Array, temperature);
     const refusal = refusalOf(plane);
     const isHead = refusal === "" && await this.isHead(plane);
     const sequenceShares = sequence ? softmax(sequence.data as Float32Array, 1) : null;
     const predicted = sequenceShares && isHead ? predictedSequence([sequenceShares]) : null;
     const known = knownSequence(predicted, stated.sequence);
-    const said = decide(shares, thresholdsFor(this.info.decision, known), isHead, classes);
+    const said = decide(row, thresholdsFor(this.info.decision, known), isHead, classes);
     const decided = refusal ? { ...said, reason: refusal } : said;
     const { decision, label, reason } = decided;
-    const probabilities = named(shares, classes);
+    const probabilities = named(row, classes);
     const rejected = decision === "rejected";
     const names = namesOf(classes);
     // Of a rejected image, and where nothing is found, there is nothing to point at.
     const nothing = rejected || (label !== null && label === classes.no_finding);
-    const pointed = nothing ? null : label === null ? likeliestKind(shares, classes) : names.indexOf(label);
+    const pointed = nothing ? null : label === null ? likeliestKind(row, classes) : names.indexOf(label);
     const { height, width } = plane;
     const result: Prediction = {
       path,
       ...decided,
       summary: summarize(decision, label, probabilities, reason, known, classes),
-      tumor_probability: rejected ? null : findingProbability(shares, classes),
+      tumor_probability: rejected ? null : findingProbability(row, classes),
       probabilities: rejected ? null : probabilities,
-      prediction_set: predictionSet(shares, this.info.prediction_sets, decision, classes),
+      prediction_set: predictionSet(row, this.info.prediction_sets, decision, classes),
       sequence: predicted,
       model: {
         name: this.info.name, version: this.info.version, sha256: this.info.files["model.onnx"],
@@ -103,8 +103,8 @@ export class Network {
     const facts = this.info.gate;
     if (!this.gate || !facts) return true;
     const size = facts.preprocess.image_size;
-    const seen = normalize(preprocess(plane, facts.preprocess).pixels, facts.preprocess);
-    const { head } = await this.gate.run({ image: new ort.Tensor("float32", seen, [1, 1, size, size]) }, ["head"]);
+    const pixels = normalize(preprocess(plane, facts.preprocess).pixels, facts.preprocess);
+    const { head } = await this.gate.run({ image: new ort.Tensor("float32", pixels, [1, 1, size, size]) }, ["head"]);
     return Number(head.data[0]) >= facts.threshold;
   }
 }

@@ -3,7 +3,7 @@ import { UNKNOWN_SPACING_MM } from "./brain_slices";
 import { lineOf } from "./heatmap";
 import { heatmapOf, type Item } from "./items";
 import { median } from "./preprocessing";
-import { isFailure, type MedicalImage, placesOf, type Sides } from "./types";
+import { isFailure, type MedicalImage, locationsOf, type Sides } from "./types";
 
 /** Along an axis of the patient, and whether the index grows to the left, the back or the head. */
 interface Way {
@@ -41,11 +41,11 @@ export function cutsOf(image: MedicalImage): Cut[] {
   const sizes = [image.depth, image.height, image.width];
   const lengths = [spacingOf(image, columnMm), rowMm, columnMm];
   return [0, 1, 2].map((step): Cut => {
-    const [one, other] = [0, 1, 2].filter((axis) => axis !== step);
+    const [first, second] = [0, 1, 2].filter((axis) => axis !== step);
     // The head is up; where it is not in the image, the front is.
-    const headward = [one, other].find((axis) => ways.known[axis].axis === HEAD);
-    const down = headward ?? [one, other].find((axis) => ways.known[axis].axis === BACK)!;
-    const across = down === one ? other : one;
+    const headward = [first, second].find((axis) => ways.known[axis].axis === HEAD);
+    const down = headward ?? [first, second].find((axis) => ways.known[axis].axis === BACK)!;
+    const across = down === first ? second : first;
     const own = step === 0;
     const [a, d] = own ? [2, 1] : [across, down];
     const flipAcross = !own && !ways.known[a].grows;
@@ -59,11 +59,11 @@ export function cutsOf(image: MedicalImage): Cut[] {
 }
 
 /** Of slice, row and column. Without stated sides an axial stack from the feet up is assumed. */
-function waysOf({ sides, places }: MedicalImage): { known: Way[]; isStated: boolean } {
+function waysOf({ sides, locations }: MedicalImage): { known: Way[]; isStated: boolean } {
   const assumed = [{ axis: HEAD, grows: true }, { axis: BACK, grows: true }, { axis: 0, grows: true }];
   if (!sides) return { known: assumed, isStated: false };
   const [columns, rows] = [wayTo(sides.right), wayTo(sides.bottom)];
-  const [first, last] = [places[0].alongMm, places[places.length - 1].alongMm];
+  const [first, last] = [locations[0].alongMm, locations[locations.length - 1].alongMm];
   if (columns.axis === rows.axis || first === null || last === null) return { known: assumed, isStated: false };
   const axis = 3 - columns.axis - rows.axis;
   const isCyclic = rows.axis === (columns.axis + 1) % 3;
@@ -84,9 +84,9 @@ function sidesOf(across: Way, flipAcross: boolean, down: Way, flipDown: boolean)
   };
 }
 
-function spacingOf({ places }: MedicalImage, columnMm: number): number {
-  const along = places.map(({ alongMm }) => alongMm);
-  const apart = along.slice(1).flatMap((at, place) => (at === null || along[place] === null ? [] : [Math.abs(at - along[place]!)]));
+function spacingOf({ locations }: MedicalImage, columnMm: number): number {
+  const along = locations.map(({ alongMm }) => alongMm);
+  const apart = along.slice(1).flatMap((at, index) => (at === null || along[index] === null ? [] : [Math.abs(at - along[index]!)]));
   return median(apart) || (columnMm > 0 ? UNKNOWN_SPACING_MM : 1);
 }
 
@@ -114,11 +114,11 @@ export function shownBy(item: Item, cut: Cut, index: number): Shown {
     }
   }
   const { name, format, facts, sources } = image;
-  const one = {
+  const cutImage = {
     name, depth: 1, height, width, pixels, format, aspect: cut.aspect, facts, sides: cut.sides, sources,
-    places: placesOf(name, 1), notes: [],
+    locations: locationsOf(name, 1), notes: [],
   };
-  return { image: one, heat };
+  return { image: cutImage, heat };
 }
 
 /** Of each slice, the heatmap where the cut crosses it, by how probable a finding is there. */

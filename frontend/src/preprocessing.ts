@@ -80,10 +80,10 @@ function subgrid({ pixels, height, width }: Plane, step: number): Float32Array {
   const rows = Math.ceil(height / step);
   const columns = Math.ceil(width / step);
   const sample = new Float32Array(rows * columns);
-  let place = 0;
+  let index = 0;
   for (let row = 0; row < height; row += step) {
     for (let column = 0; column < width; column += step) {
-      sample[place++] = pixels[row * width + column];
+      sample[index++] = pixels[row * width + column];
     }
   }
   return sample;
@@ -225,8 +225,8 @@ interface Taps {
 function triangleWeights(source: number, target: number): Taps[] {
   const ratio = source / target;
   const support = Math.max(ratio, 1);
-  return Array.from({ length: target }, (_, place) => {
-    const centre = (place + 0.5) * ratio - 0.5;
+  return Array.from({ length: target }, (_, index) => {
+    const centre = (index + 0.5) * ratio - 0.5;
     const first = Math.max(0, Math.ceil(centre - support));
     const last = Math.min(source - 1, Math.floor(centre + support));
     const raw: number[] = [];
@@ -247,7 +247,7 @@ export function roundHalfEven(value: number): number {
 /** `numpy.median`, but 0 of nothing. */
 export function median(values: number[]): number {
   if (values.length === 0) return 0;
-  const sorted = [...values].sort((one, other) => one - other);
+  const sorted = [...values].sort((a, b) => a - b);
   const half = sorted.length / 2;
   return (sorted[Math.floor(half)] + sorted[Math.ceil(half) - 1]) / 2;
 }

@@ -25,8 +25,8 @@ export function sequenceOfWords(description: string, sequenceName: string, contr
 }
 
 /** What the network takes an image, or several together, for, from its shares of the sequences; at least one. */
-export function predictedSequence(shares: number[][]): SequenceAnswer {
-  const mean = SEQUENCES.map((_, place) => shares.reduce((sum, row) => sum + row[place], 0) / shares.length);
+export function predictedSequence(probabilities: number[][]): SequenceAnswer {
+  const mean = SEQUENCES.map((_, index) => probabilities.reduce((sum, row) => sum + row[index], 0) / probabilities.length);
   const best = argmax(mean);
   return { name: SEQUENCES[best], probability: mean[best] };
 }

@@ -13,7 +13,7 @@ export class Studies {
   /** The items of the study of `item`; itself, where it belongs to none. */
   membersOf(item: Item, items: Item[]): Item[] {
     const key = keyOf(item);
-    return key === null ? [item] : items.filter((one) => keyOf(one) === key);
+    return key === null ? [item] : items.filter((candidate) => keyOf(candidate) === key);
   }
 
   /** Null where it is not known yet, or there is only one series. */

@@ -27,37 +27,37 @@ export function headline(result: Result | null): string {
 type Shares = Record<string, number>;
 
 export function summarize(
-  decision: Decision, label: string | null, shares: Shares, reason: string, sequence: string | null = null,
+  decision: Decision, label: string | null, probabilities: Shares, reason: string, sequence: string | null = null,
   classes: ClassSet = BRAIN_TUMORS, isPart = false,
 ): string {
   const { finding, no_finding } = classes;
   if (decision === "rejected") return `Rejected: ${reason}.`;
-  if (no_finding === null) return kindAlone(label, shares, classes);
-  const found = wholePercent(1 - shares[no_finding]);
-  if (decision === "abstained") return `Uncertain whether there is ${aFinding(classes)} (${found}).`;
+  if (no_finding === null) return kindAlone(label, probabilities, classes);
+  const findingPercent = wholePercent(1 - probabilities[no_finding]);
+  if (decision === "abstained") return `Uncertain whether there is ${aFinding(classes)} (${findingPercent}).`;
   if (label === no_finding) {
     const isPlainT1 = sequence === "T1" && finding === BRAIN_TUMORS.finding;
     const caveats = [...(isPlainT1 ? [T1_CAVEAT] : []), ...(isPart ? [PART_CAVEAT] : [])];
-    return [`No ${finding} seen (${wholePercent(shares[no_finding])}).`, ...caveats].join(" ");
+    return [`No ${finding} seen (${wholePercent(probabilities[no_finding])}).`, ...caveats].join(" ");
   }
-  if (classes.members.length === 2) return kindAlone(label, shares, classes);
-  const likely = `${firstUpper(finding)} likely (${found}).`;
-  if (decision === "classified" && label !== null) return `${likely} Kind: ${named(label, shares, classes)}.`;
-  return `${likely} Kind uncertain: ${kinds(shares, classes)}.`;
+  if (classes.members.length === 2) return kindAlone(label, probabilities, classes);
+  const likely = `${firstUpper(finding)} likely (${findingPercent}).`;
+  if (decision === "classified" && label !== null) return `${likely} Kind: ${named(label, probabilities, classes)}.`;
+  return `${likely} Kind uncertain: ${kinds(probabilities, classes)}.`;
 }
 
 /** Where whether there is anything is not asked, or says it all. */
-function kindAlone(label: string | null, shares: Shares, classes: ClassSet): string {
-  if (label === null) return `Kind uncertain: ${kinds(shares, classes)}.`;
-  return `${firstUpper(displayName(classes, label))} likely (${wholePercent(shares[label])}).`;
+function kindAlone(label: string | null, probabilities: Shares, classes: ClassSet): string {
+  if (label === null) return `Kind uncertain: ${kinds(probabilities, classes)}.`;
+  return `${firstUpper(displayName(classes, label))} likely (${wholePercent(probabilities[label])}).`;
 }
 
 /** The kinds from `NAMED_FROM` on, the most probable first; at least one. */
-function kinds(shares: Shares, classes: ClassSet): string {
-  const all = Object.keys(shares).filter((name) => name !== classes.no_finding).sort((a, b) => shares[b] - shares[a]);
-  const likely = all.filter((name) => shares[name] >= NAMED_FROM);
-  const shown = likely.length > 0 ? likely : all.slice(0, 1);
-  return shown.map((name) => named(name, shares, classes)).join(", ");
+function kinds(probabilities: Shares, classes: ClassSet): string {
+  const all = Object.keys(probabilities).filter((name) => name !== classes.no_finding).sort((a, b) => probabilities[b] - probabilities[a]);
+  const likely = all.filter((name) => probabilities[name] >= NAMED_FROM);
+  const listed = likely.length > 0 ? likely : all.slice(0, 1);
+  return listed.map((name) => named(name, probabilities, classes)).join(", ");
 }
 
 /** Never a rounded-up certainty. */
@@ -66,8 +66,8 @@ export function wholePercent(share: number): string {
   return share < 0.01 ? "<1%" : `${roundHalfEven(100 * share)}%`;
 }
 
-function named(label: string, shares: Shares, classes: ClassSet): string {
-  return `${displayName(classes, label)} ${wholePercent(shares[label])}`;
+function named(label: string, probabilities: Shares, classes: ClassSet): string {
+  return `${displayName(classes, label)} ${wholePercent(probabilities[label])}`;
 }
 
 function firstUpper(words: string): string {

@@ -23,12 +23,12 @@ export interface MedicalImage {
   facts: string[];
   /** Of the patient, at the edges; null where no file states them. */
   sides: Sides | null;
-  /** Whether the normal of axial slices, on which `places` lie, points to the head (1) or to the feet (-1); else 0. */
+  /** Whether the normal of axial slices, on which `locations` lie, points to the head (1) or to the feet (-1); else 0. */
   headward?: number | undefined;
   /** Names of the files it was made of. */
   sources: string[];
   /** One a slice. */
-  places: Place[];
+  locations: SliceLocation[];
   /** Gaps, duplicates, what was left out: sentences for people. */
   notes: string[];
   /** Height and width of a pixel in millimetres, where the file states them. */
@@ -64,7 +64,7 @@ export interface Sides {
 }
 
 /** Where one slice comes from. */
-export interface Place {
+export interface SliceLocation {
   /** Its file. */
   path: string;
   /** Where it lies on the normal of the slices, in millimetres; null where that is not known. */
@@ -74,7 +74,7 @@ export interface Place {
 }
 
 /** Of slices in one file that does not say where they lie. */
-export function placesOf(path: string, depth: number): Place[] {
+export function locationsOf(path: string, depth: number): SliceLocation[] {
   return Array.from({ length: depth }, () => ({ path, alongMm: null }));
 }
 

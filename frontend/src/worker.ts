@@ -36,9 +36,9 @@ async function readAll(files: NamedBytes[]): Promise<Found> {
   let own = 0;
   for (const { name, data } of files) {
     try {
-      const found = await read(name, new Uint8Array(data));
-      if ("series" in found) parts.push(found);
-      else images.push(found);
+      const decoded = await read(name, new Uint8Array(data));
+      if ("series" in decoded) parts.push(decoded);
+      else images.push(decoded);
     } catch (error) {
       const failure = failureOf(name, error);
       if (failure.error.kind === OWN_ANSWER) own++;

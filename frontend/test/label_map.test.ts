@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { withoutLabelMaps } from "../src/reading/label_map";
 import { readNifti } from "../src/reading/nifti";
-import { type MedicalImage, placesOf } from "../src/types";
+import { type MedicalImage, locationsOf } from "../src/types";
 
 const SIDE = 32;
 const DEPTH = 4;
@@ -67,7 +67,7 @@ describe("a label map", () => {
   test("costs no other series its answer", () => {
     const image = (name: string, labels: number[]): MedicalImage => ({
       name, depth: 2, height: SIDE, width: SIDE, pixels: Float32Array.from({ length: 2 * SIDE * SIDE }, (_, place) => regions(labels)(place)),
-      format: "", aspect: 1, facts: [], sides: null, sources: [name], places: placesOf(name, 2), notes: [],
+      format: "", aspect: 1, facts: [], sides: null, sources: [name], locations: locationsOf(name, 2), notes: [],
     });
     const found = withoutLabelMaps([image("mask", [0, 1]), image("head", [...Array(20).keys()])]);
     expect(found.images.map(({ name }) => name)).toEqual(["head"]);

@@ -54,7 +54,7 @@ export function slice(name: string, z: number | null, value: number, more: Parti
   const axes = { row: [1, 0, 0] as Vector, column: [0, 1, 0] as Vector };
   return {
     name, depth: 1, height: SIDE, width: SIDE, pixels: new Float32Array(SIDE * SIDE).fill(value), format: "DICOM, 8 bits",
-    aspect: 1, facts: [], sides: null, sources: [name], places: [{ path: name, alongMm: null }], notes: [],
+    aspect: 1, facts: [], sides: null, sources: [name], locations: [{ path: name, alongMm: null }], notes: [],
     series: "1", description: "", study: "1", patient: "p", reference: "", uid: name, seriesNumber: 3, siblings: "", isMrStorage: true,
     examination: [more.study ?? "1"],
     traits: new Map(), levels, placement: z === null ? null : { ...axes, position: [0, 0, z] }, thicknessMm: 3,

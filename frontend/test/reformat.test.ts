@@ -32,7 +32,7 @@ describe("series in slices that are not axial", () => {
     expect(range(Z * Y * X).every((at) => image.pixels[at] === value(at % X, Math.floor(at / X) % Y, Math.floor(at / (X * Y))))).toBe(true);
     expect(image.sides).toEqual({ left: "R", right: "L", top: "A", bottom: "P" });
     expect(image.headward).toBe(1);
-    expect(image.places[2]).toMatchObject({ alongMm: 6, centerMm: [58.5, 55.5, 6] });
+    expect(image.locations[2]).toMatchObject({ alongMm: 6, centerMm: [58.5, 55.5, 6] });
     expect(image.sources).toHaveLength(plane === "sagittal" ? X : Y);
     expect(image.notes).toContain(`${plane} slices 3 mm apart; answered in axial slices made from them`);
   });

@@ -94,7 +94,7 @@ describe("places", () => {
 
   test("a slice that is placed has its middle and its sides", () => {
     const more = (z: number) => ({ instance: z, pixelMm: z === 0 ? null : [2, 1] as [number, number], sides: null });
-    const [{ places, sides, headward }] = group(range(6).map((z) => slice(`${z}`, z === 0 ? null : 3 * z, z, more(z))));
+    const [{ locations: places, sides, headward }] = group(range(6).map((z) => slice(`${z}`, z === 0 ? null : 3 * z, z, more(z))));
     places[0].centerMm!.forEach((at, axis) => expect(at).toBeCloseTo([(SIDE - 1) / 2, SIDE - 1, 0][axis]));
     expect([sides, headward]).toEqual([{ left: "R", right: "L", top: "A", bottom: "P" }, 1]);
   });
@@ -112,7 +112,7 @@ describe("places", () => {
     const [image] = group(range(12).map((z) => slice(`slice${z}`, null, z)));
     expect([...new Set(image.pixels)]).toEqual(range(12));
     expect(image.notes[0]).toContain("in the order of their names");
-    expect(image.places[0].alongMm).toBeNull();
+    expect(image.locations[0].alongMm).toBeNull();
   });
 
   test("positions in metres are not plausible", () => {

@@ -42,6 +42,6 @@ test("of two volumes of one series, an item gets the answer for the one whose sl
     { slices: along.map((along_mm) => ({ along_mm })), series: { series_instance_uid: "1.1" } } as Partial<VolumePrediction> as VolumePrediction
   ));
   const shown = item("1.1", "a", 0.9);
-  shown.image!.places = [60, 65].map((alongMm) => ({ path: "a", alongMm }));
+  shown.image!.locations = [60, 65].map((alongMm) => ({ path: "a", alongMm }));
   expect(wholeOf(shown, answers)).toBe(answers[1]);
 });

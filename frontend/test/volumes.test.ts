@@ -92,7 +92,7 @@ describe.each(volumes)("$name", ({ along_mm, slices, description, sequences, who
   ));
   const stated = { notes: ["a note"], sequence: sequenceOfWords(description ?? "", "", "") };
   const located = locate(places.map(({ alongMm }) => alongMm));
-  const found = answerWhole({ name: "v", places, slices: located, isUprightAxial: false, stated }, classified, rules);
+  const found = answerWhole({ name: "v", locations: places, slices: located, isUprightAxial: false, stated }, classified, rules);
 
   test("the same answer for the whole", () => {
     if ("error" in whole) {

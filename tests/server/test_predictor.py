@@ -21,8 +21,8 @@ def answer(place: int) -> Message:
     return tasks.part({"path": f"s.zip/{place}", "decision": "classified"})
 
 
-def told(study: _Study) -> list[tuple[str, str]]:
-    return [(json.loads(made.json)["path"], made.outcome) for made in study.made]
+def outcomes(study: _Study) -> list[tuple[str, str]]:
+    return [(json.loads(record.json)["path"], record.outcome) for record in study.records]
 
 
 @pytest.mark.parametrize(
@@ -39,19 +39,21 @@ def test_what_ends_its_worker_is_passed_over(error: InputError, outcome: str) ->
     study.take(Outcome([FIRST, at(2), answer(2), at(3), answer(3)]))
     assert not study.goes_on
     assert study.skipped == 2
-    assert told(study) == [
+    assert outcomes(study) == [
         ("s.zip/0", "classified"), ("s.zip/1", outcome), ("s.zip/2", "classified"),
         ("s.zip/3", "classified"),
     ]  # fmt: skip
-    assert json.loads(study.made[1].json)["error"]["message"].startswith("s.zip/1: ")
+    assert json.loads(study.records[1].json)["error"]["message"].startswith("s.zip/1: ")
 
 
 def test_at_the_deadline_the_rest_is_named() -> None:
     study = _Study(30.0)
     study.take(Outcome([FIRST, at(0), answer(0), at(1)], DeadlineError("study: late")))
     assert not study.goes_on
-    assert told(study)[1:] == [("s.zip/1", "error_deadline"), ("study", "error_deadline")]
-    assert "2 of its 4 inputs were not read" in json.loads(study.made[2].json)["error"]["message"]
+    assert outcomes(study)[1:] == [("s.zip/1", "error_deadline"), ("study", "error_deadline")]
+    assert (
+        "2 of its 4 inputs were not read" in json.loads(study.records[2].json)["error"]["message"]
+    )
 
 
 def test_what_ends_every_worker_is_given_up() -> None:
@@ -65,14 +67,14 @@ def test_what_ends_every_worker_is_given_up() -> None:
         )
         crashes += 1
     assert crashes == 8
-    assert "91 of its 99 inputs" in json.loads(study.made[-1].json)["error"]["message"]
+    assert "91 of its 99 inputs" in json.loads(study.records[-1].json)["error"]["message"]
 
 
 def test_a_study_that_cannot_even_be_listed() -> None:
     study = _Study(30.0)
     study.take(Outcome([], CrashedError("study: it ended")))
     assert not study.goes_on
-    assert told(study) == [("study", "error_crashed")]
+    assert outcomes(study) == [("study", "error_crashed")]
 
 
 def test_a_workers_answer_that_is_no_record_is_refused() -> None:

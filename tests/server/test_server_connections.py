@@ -26,7 +26,7 @@ from tests.server.wire import (
 from tumorlens.imaging import encode
 from tumorlens.isolation.pool import NoWorkerError, Pool
 from tumorlens.server import connections
-from tumorlens.server.connections import Connections, places
+from tumorlens.server.connections import Connections, connection_limit
 
 
 @dataclass(eq=False)
@@ -74,8 +74,8 @@ def test_places_leave_handles_for_the_rest() -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(900, limits[1]), limits[1]))
-        assert places(300) == 300
-        found = places(min(limits[1], 100_000))
+        assert connection_limit(300) == 300
+        found = connection_limit(min(limits[1], 100_000))
         assert found < resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

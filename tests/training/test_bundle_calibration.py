@@ -189,6 +189,6 @@ def test_test_images_of_a_source_left_out_are_left_alone(
     part = splits.build("tested", "", rows, disjoint=True)
     kept = dataclasses.replace(source, split=part).chosen()
     assert len(kept) == sum(row.part == "train" for row in rows) < len(manifest)
-    nothing = dataclasses.replace(source, made=bundle.load(tiny_bundle))
+    nothing = dataclasses.replace(source, bundle=bundle.load(tiny_bundle))
     with pytest.raises(SplitError, match="no usable image of a source"):
         nothing.chosen()

@@ -66,9 +66,9 @@ export interface Axis {
 /** Voxel sizes; 1 for those that are not plausible. */
 export function plausibleSizes(values: number[], notes: string[]): number[] {
   const stated = values.map(Math.abs);
-  const found = stated.map((size) => (size > 0 && size < LARGEST_STEP ? size : 1));
-  if (found.some((size, axis) => size !== stated[axis])) notes.push("a voxel size of the file is missing or not plausible; 1 is used");
-  return found;
+  const sizes = stated.map((size) => (size > 0 && size < LARGEST_STEP ? size : 1));
+  if (sizes.some((size, axis) => size !== stated[axis])) notes.push("a voxel size of the file is missing or not plausible; 1 is used");
+  return sizes;
 }
 
 function determinant([[a, b, c], [d, e, f], [g, h, i]]: number[][]): number {
@@ -84,15 +84,15 @@ export function orientation(affine: number[][]): [Axis, Axis, Axis] {
       strengths.push([Math.abs(affine[world][axis]) / norm, world, axis]);
     }
   }
-  strengths.sort((one, other) => other[0] - one[0]);
-  const found: (Axis | undefined)[] = [undefined, undefined, undefined];
+  strengths.sort((a, b) => b[0] - a[0]);
+  const axes: (Axis | undefined)[] = [undefined, undefined, undefined];
   const used = new Set<number>();
   for (const [, world, axis] of strengths) {
-    if (found[world] || used.has(axis)) continue;
+    if (axes[world] || used.has(axis)) continue;
     used.add(axis);
     // World axes point right, anterior, superior; columns run to the left, rows to the back.
     const grows = affine[world][axis] >= 0;
-    found[world] = { axis, flip: world === 2 ? !grows : grows };
+    axes[world] = { axis, flip: world === 2 ? !grows : grows };
   }
-  return found as [Axis, Axis, Axis];
+  return axes as [Axis, Axis, Axis];
 }

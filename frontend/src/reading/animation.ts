@@ -14,9 +14,9 @@ function tag(data: Uint8Array, at: number): string {
 function chunk(data: Uint8Array, start: number, name: string, big: boolean): boolean {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   for (let at = start; at + 8 <= data.length; ) {
-    const [length, found] = big ? [view.getUint32(at), tag(data, at + 4)] : [view.getUint32(at + 4, true), tag(data, at)];
-    if (found === name) return true;
-    if (found === "IDAT") return false;
+    const [length, type] = big ? [view.getUint32(at), tag(data, at + 4)] : [view.getUint32(at + 4, true), tag(data, at)];
+    if (type === name) return true;
+    if (type === "IDAT") return false;
     at += big ? length + 12 : length + (length & 1) + 8;
   }
   return false;

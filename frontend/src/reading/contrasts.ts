@@ -42,30 +42,30 @@ export function separate(traits: Traits[], along: number[], thicknessMm: number 
   const leftOut: number[] = [];
   const elsewhere: Volume[] = [];
   const notes: string[] = [];
-  const names = [...new Set([COMPONENT, ...traits.flatMap((one) => [...one.keys()])])];
-  for (const name of [...names.filter((one) => !isWeak(one)), ...names.filter(isWeak)]) {
+  const names = [...new Set([COMPONENT, ...traits.flatMap((stated) => [...stated.keys()])])];
+  for (const name of [...names.filter((candidate) => !isWeak(candidate)), ...names.filter(isWeak)]) {
     if (isWeak(name)) {
-      const found = splitWhole(indices, traits, along, name, thicknessMm);
-      indices = found.kept;
-      leftOut.push(...found.leftOut);
-      notes.push(...found.notes);
+      const division = splitWhole(indices, traits, along, name, thicknessMm);
+      indices = division.chosen;
+      leftOut.push(...division.leftOut);
+      notes.push(...division.notes);
       continue;
     }
     const groups = grouped(indices, traits, name);
     if (groups.size < 2) continue;
-    const found = split(groups, along, name, thicknessMm);
-    indices = found.kept;
-    leftOut.push(...found.leftOut);
-    notes.push(...found.notes);
-    for (const [group, note] of found.elsewhere) elsewhere.push(...within(group, note, traits, along, thicknessMm));
+    const division = split(groups, along, name, thicknessMm);
+    indices = division.chosen;
+    leftOut.push(...division.leftOut);
+    notes.push(...division.notes);
+    for (const [group, note] of division.elsewhere) elsewhere.push(...within(group, note, traits, along, thicknessMm));
   }
   const component = indices.length ? traits[indices[0]].get(COMPONENT) : undefined;
   return [{ indices, leftOut, notes: [...oddComponent(component), ...notes] }, ...elsewhere];
 }
 
 function within(group: number[], note: string, traits: Traits[], along: number[], thicknessMm: number | null): Volume[] {
-  const found = separate(group.map((i) => traits[i]), group.map((i) => along[i]), thicknessMm);
-  return found.map(({ indices, leftOut, notes }) => ({
+  const volumes = separate(group.map((i) => traits[i]), group.map((i) => along[i]), thicknessMm);
+  return volumes.map(({ indices, leftOut, notes }) => ({
     indices: indices.map((i) => group[i]),
     leftOut: leftOut.map((i) => group[i]),
     notes: [...notes, ...(note ? [note] : [])],
@@ -79,17 +79,17 @@ function grouped(indices: number[], traits: Traits[], name: string): Map<Trait, 
 
 function split(groups: Map<Trait, number[]>, along: number[], name: string, thicknessMm: number | null) {
   const main = mainOf(groups, along);
-  const placesOf = (indices: number[]) => indices.map((i) => along[i]);
+  const positionsOf = (indices: number[]) => indices.map((i) => along[i]);
   const mains = groups.get(main)!;
-  const near = NEAR * (usualDistance(placesOf(mains)) || thicknessMm || 1);
-  const kept = [...mains];
+  const near = NEAR * (usualDistance(positionsOf(mains)) || thicknessMm || 1);
+  const chosen = [...mains];
   const leftOut: number[] = [];
   const elsewhere: [number[], string][] = [];
   const others = new Map<Trait, number>();
   const apart: Trait[] = [];
   for (const [value, indices] of groups) {
     if (value === main) continue;
-    if (overlap(placesOf(indices), placesOf(mains), near) >= OVERLAP) {
+    if (overlap(positionsOf(indices), positionsOf(mains), near) >= OVERLAP) {
       others.set(value, indices.length);
       leftOut.push(...indices);
     } else if (name === COMPONENT) {
@@ -98,12 +98,12 @@ function split(groups: Map<Trait, number[]>, along: number[], name: string, thic
       apart.push(value);
       elsewhere.push([indices, ownVolumes(name, value, [main])]);
     } else {
-      kept.push(...indices);
+      chosen.push(...indices);
     }
   }
-  kept.sort((one, other) => one - other);
+  chosen.sort((a, b) => a - b);
   const notes = [...leftOutNote(name, main, others), ...(apart.length > 0 ? [ownVolumes(name, main, apart)] : [])];
-  return { kept, leftOut, elsewhere, notes };
+  return { chosen, leftOut, elsewhere, notes };
 }
 
 /** Whether slices of one volume differ in it too: it tells volumes apart where they are whole. */
@@ -113,22 +113,22 @@ function isWeak(name: string): boolean {
 
 /** The first of the volumes that `name` tells apart, and a note of the others; nothing where the split is not complete. */
 function splitWhole(indices: number[], traits: Traits[], along: number[], name: string, thicknessMm: number | null) {
-  const unchanged = { kept: indices, leftOut: [] as number[], notes: [] as string[] };
+  const unchanged = { chosen: indices, leftOut: [] as number[], notes: [] as string[] };
   const values = new Map<number, Trait>();
   for (const i of indices) if (traits[i].has(name)) values.set(i, traits[i].get(name)!);
   if (values.size < indices.length) return unchanged;
   const parts = whole(values, cellsOf(indices, along, thicknessMm), TURNS.has(name));
   if (parts.length === 0) return unchanged;
-  if (name === WINDOW) parts.sort((one, other) => firstNumber(one, traits) - firstNumber(other, traits));
+  if (name === WINDOW) parts.sort((a, b) => firstNumber(a, traits) - firstNumber(b, traits));
   const [first, ...others] = parts;
   const spans = new Map<Trait, number>(others.map((part) => [span(part, values), part.length]));
-  const byIndex = (one: number, other: number) => one - other;
-  return { kept: [...first].sort(byIndex), leftOut: others.flat(), notes: leftOutNote(name, span(first, values), spans) };
+  const byIndex = (a: number, b: number) => a - b;
+  return { chosen: [...first].sort(byIndex), leftOut: others.flat(), notes: leftOutNote(name, span(first, values), spans) };
 }
 
 /** At which position each image lies, counted along the normal. */
 function cellsOf(indices: number[], along: number[], thicknessMm: number | null): Map<number, number> {
-  const sorted = [...indices].sort((one, other) => along[one] - along[other]);
+  const sorted = [...indices].sort((a, b) => along[a] - along[b]);
   const near = samePosition(sorted.map((i) => along[i]), thicknessMm);
   const cells = new Map<number, number>();
   let [cell, start] = [-1, -Infinity];
@@ -168,15 +168,15 @@ function byTurns(values: Map<number, Trait>, cells: Map<number, number>): number
     if (runs.at(-1)!.length > 0 && cells.get(runs.at(-1)!.at(-1)!) !== cell) runs.push([]);
     runs.at(-1)!.push(index);
   }
-  const areApart = after.slice(1).every(([first], place) => values.get(first) !== values.get(after[place].at(-1)!));
+  const areApart = after.slice(1).every(([first], index) => values.get(first) !== values.get(after[index].at(-1)!));
   const areEven = runs.length === new Set(cells.values()).size && runs.every((run) => run.length === runs[0].length);
-  return [...(areApart ? [after] : []), ...(areEven ? [runs[0].map((_, place) => runs.map((run) => run[place]))] : [])];
+  return [...(areApart ? [after] : []), ...(areEven ? [runs[0].map((_, index) => runs.map((run) => run[index]))] : [])];
 }
 
 function inOrder(values: Map<number, Trait>): number[] {
-  return [...values.keys()].sort((one, other) => {
-    const [value, another] = [values.get(one)!, values.get(other)!];
-    return value === another ? one - other : value < another ? -1 : 1;
+  return [...values.keys()].sort((a, b) => {
+    const [value, another] = [values.get(a)!, values.get(b)!];
+    return value === another ? a - b : value < another ? -1 : 1;
   });
 }
 
@@ -192,22 +192,22 @@ function span(part: number[], values: Map<number, Trait>): string {
 }
 
 /** How near to each other two slices are at one position: a hair, a tenth of a slice. `contrasts.same_position`. */
-export function samePosition(places: number[], thickness: number | null): number {
-  const distances = Float32Array.from(places.slice(1), (at, place) => at - places[place]).sort();
+export function samePosition(positions: number[], thickness: number | null): number {
+  const distances = Float32Array.from(positions.slice(1), (at, index) => at - positions[index]).sort();
   if (distances.length === 0 || thickness === null) return SAME_POSITION_MM;
   return Math.max(SAME_POSITION_MM, NEAR * Math.min(quantile(distances, 0.9), thickness));
 }
 
-function isContrast(name: string, one: Trait, other: Trait, count: number): boolean {
+function isContrast(name: string, value: Trait, other: Trait, count: number): boolean {
   if (SOFT.has(name) || count < FEWEST) return false;
-  if (typeof one === "number" && typeof other === "number") {
-    return Math.abs(one - other) > OTHER * Math.max(Math.abs(one), Math.abs(other));
+  if (typeof value === "number" && typeof other === "number") {
+    return Math.abs(value - other) > OTHER * Math.max(Math.abs(value), Math.abs(other));
   }
-  return name === AGENT || (one !== "" && other !== "");
+  return name === AGENT || (value !== "" && other !== "");
 }
 
-function ownVolumes(name: string, one: Trait, others: Trait[]): string {
-  return `within one series, slices with ${name} ${word(one)} and with ${name} ${listed(others)} lie at different positions; each set is a separate volume`;
+function ownVolumes(name: string, value: Trait, others: Trait[]): string {
+  return `within one series, slices with ${name} ${word(value)} and with ${name} ${listed(others)} lie at different positions; each set is a separate volume`;
 }
 
 /** The value of the group to use: complete, of a usual contrast, the first by its value. */
@@ -219,26 +219,26 @@ function mainOf(groups: Map<Trait, number[]>, along: number[]): Trait {
   return complete.reduce((best, value) => (comesBefore(value, best) ? value : best));
 }
 
-function comesBefore(one: Trait, other: Trait): boolean {
+function comesBefore(value: Trait, other: Trait): boolean {
   const rank = (value: Trait) => [typeof value === "string" ? value.split("\\").filter((part) => LAST.has(part)).length : 0, typeof value === "string" ? 1 : 0];
-  const [ranks, others] = [rank(one), rank(other)];
-  const at = ranks.findIndex((part, place) => part !== others[place]);
-  return at >= 0 ? ranks[at] < others[at] : one < other;
+  const [ranks, others] = [rank(value), rank(other)];
+  const at = ranks.findIndex((part, index) => part !== others[index]);
+  return at >= 0 ? ranks[at] < others[at] : value < other;
 }
 
-function usualDistance(places: number[]): number {
-  const sorted = [...new Set(places)].sort((one, other) => one - other);
-  return median(sorted.slice(1).map((at, place) => at - sorted[place]));
+function usualDistance(positions: number[]): number {
+  const sorted = [...new Set(positions)].sort((a, b) => a - b);
+  return median(sorted.slice(1).map((at, index) => at - sorted[index]));
 }
 
-/** The part of `some` that lie within `near` of one of `others`. */
-function overlap(some: number[], others: number[], near: number): number {
-  return some.filter((at) => others.some((other) => Math.abs(at - other) <= near)).length / some.length;
+/** The part of `positions` that lie within `near` of one of `others`. */
+function overlap(positions: number[], others: number[], near: number): number {
+  return positions.filter((at) => others.some((other) => Math.abs(at - other) <= near)).length / positions.length;
 }
 
 function leftOutNote(name: string, main: Trait, others: Map<Trait, number>): string[] {
   if (others.size === 0) return [];
-  const count = [...others.values()].reduce((sum, one) => sum + one, 0);
+  const count = [...others.values()].reduce((sum, size) => sum + size, 0);
   const [slices, lie, are] = count === 1 ? ["1 slice", "lies", "is"] : [`${count} slices`, "lie", "are"];
   return [`${slices} with ${name} ${listed([...others.keys()])} ${lie} at the positions of those with ${name} ${word(main)} and ${are} left out`];
 }

@@ -1,7 +1,7 @@
 /** One DICOM file, uncompressed or baseline JPEG; series.ts makes volumes of them. */
 import dicomParser, { type DataSet } from "dicom-parser";
 import { dayNumber } from "../days";
-import { InputError, type MedicalImage, type Origin, placesOf } from "../types";
+import { InputError, type MedicalImage, type Origin, locationsOf } from "../types";
 import type { Traits } from "./contrasts";
 import { isStated, number, numbers, text, texts, whole } from "./elements";
 import { canBeAHead, checkSides, COLORED, finite, isColored, LARGEST, luma } from "./gray";
@@ -104,11 +104,11 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   const [aspect, odd] = aspectOf(set, height, width);
   const sizes = numbers(set, "x00280030");
   const pixelMm: [number, number] | null = sizes.length === 2 && odd.length === 0 ? [sizes[0], sizes[1]] : null;
-  const place = placement(set);
+  const geometry = placement(set);
   return {
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
-    aspect, facts: facts(set), ...lyingOf(place), sources: [name],
-    places: placesOf(name, depth).map((one) => ({ ...one, centerMm: place && depth === 1 ? middle(place, pixelMm, height, width) : null })),
+    aspect, facts: facts(set), ...lyingOf(geometry), sources: [name],
+    locations: locationsOf(name, depth).map((location) => ({ ...location, centerMm: geometry && depth === 1 ? middle(geometry, pixelMm, height, width) : null })),
     notes: [...doubts, ...purpose, ...odd, ...(odd.length ? [] : oblongNotes(set)), ...notes], origin: originOf(set, subject.length + purpose.length > 0),
     pixelMm,
     series: text(set, "x0020000e") || name, study: text(set, "x0020000d"), patient: patientOf(set),
@@ -116,7 +116,7 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
     siblings: SHARED.map((tag) => texts(set, tag)[0] ?? "").join("\0"), isMrStorage: isMrStorage(set),
     examination: OF_ONE.map((tag) => text(set, tag)),
     traits: traitsOf(set), description: text(set, "x0008103e"), levels, thicknessMm: thickness(set),
-    placement: depth === 1 ? place : null,
+    placement: depth === 1 ? geometry : null,
     order: TIE_BREAKERS.map((tag) => number(set, tag) ?? 0),
     locationMm: number(set, "x00201041"), instance: number(set, "x00200013"),
   };
@@ -204,9 +204,9 @@ function isMrStorage(set: DataSet): boolean {
 
 /** Height to width of a pixel; a note where no head could have its size. `_spacing` in `header.py`. */
 function aspectOf(set: DataSet, height: number, width: number): [number, string[]] {
-  const found = numbers(set, "x00280030");
-  if (found.length !== 2) return [1, []];
-  const [row, column] = found;
+  const spacing = numbers(set, "x00280030");
+  if (spacing.length !== 2) return [1, []];
+  const [row, column] = spacing;
   if (canBeAHead(row * height) && canBeAHead(column * width)) return [row / column, []];
   return [1, [`pixels of ${row} x ${column} mm are not plausible; their size is not used`]];
 }
@@ -222,17 +222,17 @@ function oblongNotes(set: DataSet): string[] {
 }
 
 function facts(set: DataSet): string[] {
-  const found = ["x00080060", "x00180020", "x0008103e"].map((tag) => set.string(tag)?.trim() ?? "");
-  return found.filter((text) => text !== "");
+  const stated = ["x00080060", "x00180020", "x0008103e"].map((tag) => set.string(tag)?.trim() ?? "");
+  return stated.filter((text) => text !== "");
 }
 
 async function frames(set: DataSet, depth: number, height: number, width: number) {
   const syntax = syntaxOf(set);
-  const [raw, found] = syntax === JPEG_BASELINE
+  const [raw, remarks] = syntax === JPEG_BASELINE
     ? await jpegFrames(set, depth, height, width)
     : rawFrames(set, syntax, depth, height, width);
   for (let frame = 0; frame < depth; frame++) checkRows(raw.subarray(frame * height * width, (frame + 1) * height * width), height, width);
-  const notes = [...rescaleNotes(set), ...surplus(set, syntax, depth * height * width), ...found];
+  const notes = [...rescaleNotes(set), ...surplus(set, syntax, depth * height * width), ...remarks];
   const [slope, intercept] = rescaleOf(set);
   const bits = storedBits(set, set.uint16("x00280100") ?? 16);
   const signed = set.uint16("x00280103") === 1;
@@ -303,7 +303,7 @@ function padding(set: DataSet, signed: boolean, stored: Float32Array): Uint8Arra
   if (value === undefined) return null;
   const limit = whole("x00280121") ?? value;
   const [low, high] = [Math.min(value, limit), Math.max(value, limit)];
-  const empty = Uint8Array.from(stored, (one) => (one >= low && one <= high ? 1 : 0));
+  const empty = Uint8Array.from(stored, (sample) => (sample >= low && sample <= high ? 1 : 0));
   return empty.includes(1) ? empty : null;
 }
 
@@ -367,13 +367,13 @@ function checkWidth(set: DataSet, depth: number, height: number, width: number):
 /** Whether channels lie one after the other: as stated, or otherwise where that makes the first frame gray. `_gray_layout` in `pixels.py`. */
 function isPlanar(samples: Float32Array, size: number, stated: boolean): boolean {
   const isGray = (planar: boolean) => {
-    let [shown, even] = [0, 0];
+    let [visible, even] = [0, 0];
     for (let at = 0; at < size; at++) {
       const colors = [0, 1, 2].map((channel) => samples[planar ? at + channel * size : 3 * at + channel]);
-      if (colors.some((value) => value > 0)) shown++;
+      if (colors.some((value) => value > 0)) visible++;
       if (colors[0] > 0 && colors.every((value) => value === colors[0])) even++;
     }
-    return even > GRAY_PART * shown;
+    return even > GRAY_PART * visible;
   };
   return !isGray(stated) && isGray(!stated) ? !stated : stated;
 }

@@ -27,7 +27,7 @@ export function number(set: DataSet, tag: string): number | null {
 export function doubles(set: DataSet, tag: string): number[] {
   const element = set.elements[tag];
   if (!element || element.length % 8 || element.length === 0) return [];
-  const values = Array.from({ length: element.length / 8 }, (_, place) => set.double(tag, place) ?? NaN);
+  const values = Array.from({ length: element.length / 8 }, (_, index) => set.double(tag, index) ?? NaN);
   return values.every(Number.isFinite) ? values : [];
 }
 

@@ -67,12 +67,12 @@ const LOOKED_AT = 4096;
 /** Whether much of what is not black has a colour; `colorOf` a pixel. `is_colored` in `gray.py`. */
 export function isColored(count: number, colorOf: (at: number) => readonly number[]): boolean {
   const step = Math.max(1, Math.floor(count / LOOKED_AT));
-  const found: [number, number][] = [];
+  const samples: [number, number][] = [];
   for (let at = 0; at < count; at += step) {
     const colors = colorOf(at);
-    found.push([Math.max(...colors), Math.max(...colors) - Math.min(...colors)]);
+    samples.push([Math.max(...colors), Math.max(...colors) - Math.min(...colors)]);
   }
-  const least = LEAST_COLOR * found.reduce((most, [bright]) => Math.max(most, bright), 0);
-  const shown = found.filter(([bright]) => bright > least).length;
-  return found.filter(([, difference]) => difference > least).length > MOSTLY_COLORED * shown;
+  const least = LEAST_COLOR * samples.reduce((most, [bright]) => Math.max(most, bright), 0);
+  const visible = samples.filter(([bright]) => bright > least).length;
+  return samples.filter(([, difference]) => difference > least).length > MOSTLY_COLORED * visible;
 }

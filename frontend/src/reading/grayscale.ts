@@ -38,11 +38,11 @@ export function windowOf(center: number | null, width: number | null, name: stri
 /** A copy: windowed to 0 to 1, or in the file's unit; larger is brighter. */
 export function apply(values: Float32Array, levels: GrayscaleTransform, windowed: boolean): Float32Array {
   const { window, inverted, ends, empty } = levels;
-  const shown = windowed && window ? values.map((value) => through(window, value)) : values.slice();
+  const displayed = windowed && window ? values.map((value) => through(window, value)) : values.slice();
   const white = windowed && window ? 1 : ends;
-  if (inverted) for (let i = 0; i < shown.length; i++) shown[i] = white - shown[i];
-  if (empty) fill(shown, empty);
-  return shown;
+  if (inverted) for (let i = 0; i < displayed.length; i++) displayed[i] = white - displayed[i];
+  if (empty) fill(displayed, empty);
+  return displayed;
 }
 
 function through({ center, width, function: name }: Window, value: number): number {
@@ -85,7 +85,7 @@ export function hiddenByWindow(before: Float32Array, after: Float32Array): strin
   for (const value of after) [darkest, brightest] = [Math.min(darkest, value), Math.max(brightest, value)];
   if (brightest - darkest < FLAT) return "everything";
   const head = headOf(before);
-  const clipped = head.filter((place) => after[place] <= 0.002 || after[place] >= 0.998);
+  const clipped = head.filter((index) => after[index] <= 0.002 || after[index] >= 0.998);
   return head.length > 0 && clipped.length > HIDDEN * head.length ? "most of the head" : "";
 }
 
@@ -93,16 +93,16 @@ export function hiddenByWindow(before: Float32Array, after: Float32Array): strin
 export function coversTheHead(values: Float32Array, empty: Uint8Array): boolean {
   const lowest = values.reduce((least, value) => Math.min(least, value), Infinity);
   const head = headOf(values, lowest);
-  const taken = head.filter((place) => empty[place]).map((place) => values[place]);
+  const taken = head.filter((index) => empty[index]).map((index) => values[index]);
   return taken.length > PADDED * head.length && new Set(taken).size >= FEWEST_LEVELS;
 }
 
 /** Some places whose values are neither air nor the brightest, by the range of those above `lowest`. */
 function headOf(values: Float32Array, lowest = -Infinity): number[] {
   const step = Math.max(1, Math.floor(values.length / LOOKED_AT));
-  const places = Array.from({ length: Math.ceil(values.length / step) }, (_, place) => place * step);
-  const measured = Float32Array.from(places.filter((place) => values[place] > lowest), (place) => values[place]).sort();
+  const indices = Array.from({ length: Math.ceil(values.length / step) }, (_, index) => index * step);
+  const measured = Float32Array.from(indices.filter((index) => values[index] > lowest), (index) => values[index]).sort();
   const [low, high] = [0.01, 0.99].map((share) => quantile(measured, share));
   const margin = MARGIN * (high - low);
-  return places.filter((place) => values[place] > low + margin && values[place] < high - margin);
+  return indices.filter((index) => values[index] > low + margin && values[index] < high - margin);
 }

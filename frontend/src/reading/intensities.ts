@@ -25,13 +25,13 @@ export function mend(slices: Slices, bits: number): string[] {
 /** Some pixels of all slices, sorted. */
 function sampled({ depth, height, width, pixels }: Slices): Float32Array {
   const step = Math.max(1, Math.floor((pixels.length / SAMPLES) ** (depth > 1 ? 1 / 3 : 1 / 2)));
-  const some: number[] = [];
+  const samples: number[] = [];
   for (let slice = 0; slice < depth; slice += depth > 1 ? step : 1) {
     for (let row = 0; row < height; row += step) {
-      for (let column = 0; column < width; column += step) some.push(pixels[(slice * height + row) * width + column]);
+      for (let column = 0; column < width; column += step) samples.push(pixels[(slice * height + row) * width + column]);
     }
   }
-  return Float32Array.from(some).sort();
+  return Float32Array.from(samples).sort();
 }
 
 /** Darken one constant value that fills the border but lies between those of the head. */
@@ -45,12 +45,12 @@ function background(slices: Slices): string {
   }
   const border = Float32Array.from(edges).sort();
   const value = border[border.length >> 1];
-  if (border.filter((one) => one === value).length < BORDER * border.length) return "";
+  if (border.filter((other) => other === value).length < BORDER * border.length) return "";
   const sample = sampled(slices);
-  const inside = sample.filter((one) => one !== value);
+  const inside = sample.filter((other) => other !== value);
   const share = inside.length / sample.length;
   if (share < FEWEST_INSIDE || share > 1 - FEWEST_BELOW) return "";
-  const below = inside.filter((one) => one < value).length / inside.length;
+  const below = inside.filter((other) => other < value).length / inside.length;
   const dark = inside[0] + DARK * (quantile(inside, 0.99) - inside[0]);
   if (value < dark || below <= BETWEEN[0] || below >= BETWEEN[1]) return "";
   for (let slice = 0; slice < depth; slice++) {
@@ -61,18 +61,18 @@ function background(slices: Slices): string {
 
 /** Areas of `value`, without specks: a head has each value by chance too. */
 function darken(plane: Float32Array, height: number, width: number, value: number, dark: number): void {
-  const seen = new Uint8Array(plane.length);
+  const visited = new Uint8Array(plane.length);
   for (let start = 0; start < plane.length; start++) {
-    if (seen[start] || plane[start] !== value) continue;
+    if (visited[start] || plane[start] !== value) continue;
     const area = [start];
-    seen[start] = 1;
-    for (let place = 0; place < area.length; place++) {
-      const at = area[place];
+    visited[start] = 1;
+    for (let index = 0; index < area.length; index++) {
+      const at = area[index];
       const column = at % width;
       const around = [at - width, at + width, ...(column > 0 ? [at - 1] : []), ...(column < width - 1 ? [at + 1] : [])];
       for (const next of around) {
-        if (next < 0 || next >= height * width || seen[next] || plane[next] !== value) continue;
-        seen[next] = 1;
+        if (next < 0 || next >= height * width || visited[next] || plane[next] !== value) continue;
+        visited[next] = 1;
         area.push(next);
       }
     }
@@ -84,15 +84,15 @@ function darken(plane: Float32Array, height: number, width: number, value: numbe
 function padding(slices: Slices): string {
   const sample = sampled(slices);
   let at = 0;
-  for (let place = 0; place + 1 < sample.length; place++) {
-    if (sample[place + 1] - sample[place] > sample[at + 1] - sample[at]) at = place;
+  for (let index = 0; index + 1 < sample.length; index++) {
+    if (sample[index + 1] - sample[index] > sample[at + 1] - sample[at]) at = index;
   }
   const rest = sample.subarray(at + 1);
   if (rest.length < FEWEST_INSIDE * sample.length || at + 1 < FEWEST_BELOW * sample.length) return "";
   const usual = quantile(rest, 0.99) - rest[0];
   if (!(sample[at + 1] - sample[at] > usual) || sample[at] - sample[0] > usual) return "";
   const { pixels } = slices;
-  for (let place = 0; place < pixels.length; place++) if (pixels[place] < rest[0]) pixels[place] = rest[0];
+  for (let index = 0; index < pixels.length; index++) if (pixels[index] < rest[0]) pixels[index] = rest[0];
   return `values up to ${sample[at]} lie far below all others and are treated as background`;
 }
 
@@ -108,7 +108,7 @@ function outliers(slices: Slices): string {
   if (above.length < FEWEST_OUTLIERS * sample.length || top - low <= FAR * (limit - low)) return "";
   if (above.filter((value) => value >= top - usual * BIN).length < TEXT * above.length) return "";
   const { pixels } = slices;
-  for (let place = 0; place < pixels.length; place++) if (pixels[place] > limit) pixels[place] = sample[0];
+  for (let index = 0; index < pixels.length; index++) if (pixels[index] > limit) pixels[index] = sample[0];
   const share = ((100 * above.length) / sample.length).toFixed(1);
   return `${share}% of the samples lie far above all others (burned-in text?) and are treated as background`;
 }

@@ -33,10 +33,10 @@ const AT_BORDER = 0.25;
  * of what is bright, as masks have that were resampled. One of a single value is blank, which is found later.
  */
 export function checkNoLabelMap(volume: Voxels): void {
-  const found = distinct(volume.pixels);
-  if (found.size < 2) return;
-  if (found.size <= MOST_LABELS) {
-    const values = [...found].sort((one, other) => one - other).map((value) => Number(value.toPrecision(6))).join(", ");
+  const labels = distinct(volume.pixels);
+  if (labels.size < 2) return;
+  if (labels.size <= MOST_LABELS) {
+    const values = [...labels].sort((a, b) => a - b).map((value) => Number(value.toPrecision(6))).join(", ");
     throw new InputError("unsupported_format", `a label map or mask, not an image (its only values are ${values})`);
   }
   if (hasAreas(someSlices(volume))) {
@@ -49,12 +49,12 @@ export function checkNoLabelMap(volume: Voxels): void {
 
 /** The distinct values, or more than `MOST_LABELS` of them. */
 function distinct(pixels: Float32Array): Set<number> {
-  const found = new Set<number>();
+  const values = new Set<number>();
   for (const value of pixels) {
-    found.add(value);
-    if (found.size > MOST_LABELS) break;
+    values.add(value);
+    if (values.size > MOST_LABELS) break;
   }
-  return found;
+  return values;
 }
 
 /** A few slices along the shortest axis, of large ones not each pixel. */
@@ -82,7 +82,7 @@ function hasAreas(slices: Plane[]): boolean {
     for (const value of pixels) counts.set(value, (counts.get(value) ?? 0) + 1);
     if (counts.size > MOST_NAMES || !pixels.every(Number.isInteger)) return false;
   }
-  const values = [...counts.keys()].sort((one, other) => one - other);
+  const values = [...counts.keys()].sort((a, b) => a - b);
   const background = values.reduce((most, value) => (counts.get(value)! > counts.get(most)! ? value : most));
   const ranks = new Map(values.map((value, rank) => [value, rank]));
   const across = stepsInside(slices, background, ranks, 0);
@@ -102,8 +102,8 @@ function stepsInside(slices: Plane[], background: number, ranks: Map<number, num
     const offset = axis ? width : 1;
     for (let at = offset; at < pixels.length; at++) {
       if (!axis && at % width === 0) continue;
-      const [one, other] = [pixels[at - offset], pixels[at]];
-      if (isInside(one) && isInside(other)) steps.push(Math.abs(ranks.get(one)! - ranks.get(other)!));
+      const [before, after] = [pixels[at - offset], pixels[at]];
+      if (isInside(before) && isInside(after)) steps.push(Math.abs(ranks.get(before)! - ranks.get(after)!));
     }
   }
   return steps;
@@ -130,9 +130,9 @@ function sampled({ pixels, depth, height, width }: Voxels): { values: number[]; 
       for (let x = 0; x < width; x += step) {
         const value = pixels[(z * height + y) * width + x];
         values.push(value);
-        [z, y, x].forEach((place, axis) => {
-          if (place === 0) faces.push(value);
-          if (place === last[axis]) faces.push(value);
+        [z, y, x].forEach((coordinate, axis) => {
+          if (coordinate === 0) faces.push(value);
+          if (coordinate === last[axis]) faces.push(value);
         });
       }
     }
@@ -141,10 +141,10 @@ function sampled({ pixels, depth, height, width }: Voxels): { values: number[]; 
 }
 
 /** The volumes that are images; each of the others is a failure of its own. */
-export function withoutLabelMaps(found: MedicalImage[]): { images: MedicalImage[]; failures: Failure[] } {
+export function withoutLabelMaps(volumes: MedicalImage[]): { images: MedicalImage[]; failures: Failure[] } {
   const images: MedicalImage[] = [];
   const failures: Failure[] = [];
-  for (const image of found) {
+  for (const image of volumes) {
     try {
       if (image.depth > 1) checkNoLabelMap(image);
       images.push(image);

@@ -39,13 +39,13 @@ function placedBy(view: DataView, shape: Shape): Placed {
   const notes: string[] = [];
   const isStated = view.getInt16(28) > 0;
   const sizes = isStated ? plausibleSizes(floats(view, 30, 3), notes) : [1, 1, 1];
-  const found = isStated ? sensible(stated(view, sizes, shape), "direction matrix", notes) : null;
-  if (!found) {
+  const oriented = isStated ? sensible(stated(view, sizes, shape), "direction matrix", notes) : null;
+  if (!oriented) {
     const size = isStated ? "" : ", 1 mm";
     notes.push(`the file does not state its orientation; FreeSurfer's default (coronal${size}) is assumed`);
   }
-  const affine = found ?? centred(CORONAL.map((row) => row.map((part, axis) => part * sizes[axis])), shape);
-  return { affine: inMillimetres(affine, 1, shape, notes), isOriented: found !== null, notes };
+  const affine = oriented ?? centred(CORONAL.map((row) => row.map((part, axis) => part * sizes[axis])), shape);
+  return { affine: inMillimetres(affine, 1, shape, notes), isOriented: oriented !== null, notes };
 }
 
 function stated(view: DataView, sizes: number[], shape: Shape): number[][] {
@@ -59,5 +59,5 @@ function stated(view: DataView, sizes: number[], shape: Shape): number[][] {
 }
 
 function floats(view: DataView, at: number, count: number): number[] {
-  return Array.from({ length: count }, (_, place) => view.getFloat32(at + 4 * place));
+  return Array.from({ length: count }, (_, index) => view.getFloat32(at + 4 * index));
 }

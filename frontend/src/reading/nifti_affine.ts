@@ -21,20 +21,20 @@ export function placedBy(header: Header, data: ArrayBuffer): Placed {
   let isOriented = bySform !== null || byQform !== null;
   if (bySform && byQform) isOriented = agree(bySform, byQform, notes);
   const shape = [1, 2, 3].map((axis) => Math.max(1, header.dims[axis]));
-  const found = bySform ?? byQform ?? usual(sizes(header, notes), shape, notes);
+  const affine = bySform ?? byQform ?? usual(sizes(header, notes), shape, notes);
   const unit = MILLIMETRES[header.xyzt_units & 7] ?? 1;
-  return { affine: inMillimetres(found, unit, shape, notes), isOriented, notes };
+  return { affine: inMillimetres(affine, unit, shape, notes), isOriented, notes };
 }
 
 /** Whether both say which side is which alike; a note where not, or where sizes differ. */
-function agree(one: number[][], other: number[][], notes: string[]): boolean {
-  const [axes, others] = [one, other].map(orientation);
-  if (axes.some(({ axis, flip }, place) => axis !== others[place].axis || flip !== others[place].flip)) {
+function agree(bySform: number[][], byQform: number[][], notes: string[]): boolean {
+  const [axes, others] = [bySform, byQform].map(orientation);
+  if (axes.some(({ axis, flip }, index) => axis !== others[index].axis || flip !== others[index].flip)) {
     notes.push("sform and qform of the file disagree about the orientation; the sform is used");
     return false;
   }
-  const sizesOfOther = lengthsOf(other);
-  const ratios = lengthsOf(one).map((length, axis) => length / sizesOfOther[axis]);
+  const sizesOfOther = lengthsOf(byQform);
+  const ratios = lengthsOf(bySform).map((length, axis) => length / sizesOfOther[axis]);
   if (ratios.some((ratio) => Math.max(ratio, 1 / ratio) > OTHER_SIZE)) {
     notes.push("sform and qform of the file disagree about voxel sizes; the sform is used");
   }
@@ -63,7 +63,7 @@ function qform(header: Header, notes: string[]): number[][] {
 function sform(header: Header, view: DataView): number[][] {
   const little = header.littleEndian;
   const read = header instanceof nifti.NIFTI2
-    ? (place: number) => view.getFloat64(400 + 8 * place, little)
-    : (place: number) => view.getFloat32(280 + 4 * place, little);
+    ? (index: number) => view.getFloat64(400 + 8 * index, little)
+    : (index: number) => view.getFloat32(280 + 4 * index, little);
   return [0, 1, 2].map((row) => [0, 1, 2, 3].map((column) => read(4 * row + column)));
 }

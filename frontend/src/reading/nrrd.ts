@@ -94,14 +94,14 @@ function decimals(data: Uint8Array, count: number): Float32Array {
     throw new InputError("corrupt", `damaged or cut off (${data.length} bytes are too few for ${count} numbers)`);
   }
   const out = new Float32Array(count);
-  let found = 0;
-  for (let at = 0; at < data.length && found < count; ) {
+  let filled = 0;
+  for (let at = 0; at < data.length && filled < count; ) {
     while (at < data.length && isSpace(data[at])) at++;
     const start = at;
     while (at < data.length && !isSpace(data[at])) at++;
-    if (at > start) out[found++] = decimal(String.fromCharCode(...data.subarray(start, Math.min(at, start + 64))));
+    if (at > start) out[filled++] = decimal(String.fromCharCode(...data.subarray(start, Math.min(at, start + 64))));
   }
-  if (found < count) throw new InputError("corrupt", `damaged or cut off (${found} of ${count} numbers are there)`);
+  if (filled < count) throw new InputError("corrupt", `damaged or cut off (${filled} of ${count} numbers are there)`);
   return out;
 }
 
@@ -119,12 +119,12 @@ function firstVolume(values: Float32Array, axes: Axes): Float32Array {
   if (color === null && along === 1 && up === x && (z === 1 || deep === x * y)) return values.subarray(0, x * y * z);
   const channel = color === null ? 0 : strides[color];
   const out = new Float32Array(x * y * z);
-  let place = 0;
+  let index = 0;
   for (let slice = 0; slice < z; slice++) {
     for (let row = 0; row < y; row++) {
       let at = slice * deep + row * up;
       for (let column = 0; column < x; column++, at += along) {
-        out[place++] = color === null ? values[at] : luma(values[at], values[at + channel], values[at + 2 * channel]);
+        out[index++] = color === null ? values[at] : luma(values[at], values[at + channel], values[at + 2 * channel]);
       }
     }
   }
@@ -138,7 +138,7 @@ function colorNotes(values: Float32Array, axes: Axes): string[] {
   const sizes = sizesRead(axes);
   const [channel, along, up, deep = 0] = [color, ...spatial].map((axis) => productOf(sizes.slice(0, axis)));
   const startOf = (at: number) => (at % x) * along + (Math.floor(at / x) % y) * up + Math.floor(at / (x * y)) * deep;
-  return isColored(x * y * z, (at) => [0, 1, 2].map((one) => values[startOf(at) + one * channel])) ? [COLORED] : [];
+  return isColored(x * y * z, (at) => [0, 1, 2].map((component) => values[startOf(at) + component * channel])) ? [COLORED] : [];
 }
 
 /** From space, directions and origin; the usual orientation where they are missing or odd. */
@@ -146,9 +146,9 @@ function placedBy(header: Header, axes: Axes): Placed {
   const notes: string[] = [];
   const all = header.directions(axes.sizes.length);
   const steps = all && axes.spatial.map((axis) => all[axis] ?? []);
-  const found = steps && stated(header, steps, notes);
-  const affine = found ?? usual(plausibleSizes(sizesOf(header, axes, steps), notes), axes.shape, notes);
-  return { affine: inMillimetres(affine, unitOf(header), axes.shape, notes), isOriented: found !== null, notes };
+  const oriented = steps && stated(header, steps, notes);
+  const affine = oriented ?? usual(plausibleSizes(sizesOf(header, axes, steps), notes), axes.shape, notes);
+  return { affine: inMillimetres(affine, unitOf(header), axes.shape, notes), isOriented: oriented !== null, notes };
 }
 
 /** Three rows of four, RAS; null where the file does not say what its space has to do with a patient. */
@@ -172,8 +172,8 @@ function originOf(origin: Direction, notes: string[]): number[] {
 /** Voxel sizes, from the lengths of the steps or from the spacings. */
 function sizesOf(header: Header, axes: Axes, steps: number[][] | null): number[] {
   const spacings = steps ? [] : header.spacings(axes.sizes.length);
-  const found = steps ? steps.map((step) => Math.hypot(...step)) : axes.spatial.map((axis) => spacings[axis]);
-  return [...found, 1].slice(0, 3);
+  const sizes = steps ? steps.map((step) => Math.hypot(...step)) : axes.spatial.map((axis) => spacings[axis]);
+  return [...sizes, 1].slice(0, 3);
 }
 
 function unitOf(header: Header): number {

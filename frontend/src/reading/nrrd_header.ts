@@ -88,9 +88,9 @@ export class Header {
   type(): { type: SampleType; isLittle: boolean } {
     const name = this.text("type").toLowerCase().split(/\s+/).join(" ");
     if (!name) throw damaged("no type");
-    const found = Object.entries(SPELLINGS).find(([, names]) => names.split(",").includes(name));
-    if (!found) throw unread(`NRRD voxels of type ${clean(name)}`);
-    const type = found[0] as SampleType;
+    const spelling = Object.entries(SPELLINGS).find(([, names]) => names.split(",").includes(name));
+    if (!spelling) throw unread(`NRRD voxels of type ${clean(name)}`);
+    const type = spelling[0] as SampleType;
     const order = this.text("endian").toLowerCase();
     if (!["little", "big"].includes(order) && type[1] !== "1" && !this.isText) throw damaged("no endian");
     return { type, isLittle: order === "little" };
@@ -156,9 +156,9 @@ export class Header {
   directions(count: number): Direction[] | null {
     const text = this.text("spacedirections");
     if (!text) return null;
-    const found = [...text.matchAll(VECTOR)].map(([, parts]) => vector(parts));
-    if (found.length !== count) throw damaged(`${found.length} space directions of ${count} axes`);
-    return found;
+    const vectors = [...text.matchAll(VECTOR)].map(([, parts]) => vector(parts));
+    if (vectors.length !== count) throw damaged(`${vectors.length} space directions of ${count} axes`);
+    return vectors;
   }
 
   origin(): Direction {

@@ -31,7 +31,7 @@ export function withPlaces(files: DicomPart[]): DicomPart[] {
   const parallel = placed.filter(({ placement }) => placement.row.every((part, axis) => Math.abs(part - row[axis]) <= SAME));
   const shapeOf = ({ height, width }: DicomPart) => `${height} ${width}`;
   const alike = groupBy(parallel, shapeOf);
-  const lines = new Map([...alike].map(([shape, some]) => [shape, linesOf(some)]));
+  const lines = new Map([...alike].map(([shape, group]) => [shape, linesOf(group)]));
   return files.map((file) => {
     const shape = shapeOf(file);
     return file.placement ? file : guided(file, alike.get(shape) ?? [], lines.get(shape) ?? []);
@@ -53,8 +53,8 @@ function guided(file: DicomPart, alike: PlacedPart[], lines: Line[]): DicomPart 
 function placedAt(file: DicomPart, placement: Placement, like: PlacedPart): DicomPart {
   const pixelMm = file.pixelMm ?? like.pixelMm;
   const centerMm = middle(placement, pixelMm, file.height, file.width);
-  const places = file.places.map((place) => ({ ...place, centerMm }));
-  return { ...file, ...lyingOf(placement), placement, pixelMm, places };
+  const locations = file.locations.map((location) => ({ ...location, centerMm }));
+  return { ...file, ...lyingOf(placement), placement, pixelMm, locations };
 }
 
 /** One for each number that all of the slices have and that their positions follow. */
@@ -70,7 +70,7 @@ function linesOf(alike: PlacedPart[]): Line[] {
 /** Slope and offset; null where positions do not follow `values` evenly. */
 function fitted(values: number[], positions: Vector[]): Pick<Line, "slope" | "offset"> | null {
   if (new Set(values).size < FEWEST) return null;
-  const mean = (numbers: number[]) => numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
+  const mean = (numbers: number[]) => numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
   const center = mean(values);
   const spread = mean(values.map((value) => (value - center) ** 2));
   const centers = [0, 1, 2].map((axis) => mean(positions.map((position) => position[axis])));
@@ -79,7 +79,7 @@ function fitted(values: number[], positions: Vector[]): Pick<Line, "slope" | "of
   )) as Vector;
   const offset = centers.map((at, axis) => at - slope[axis] * center) as Vector;
   const off = Math.max(...positions.flatMap((position, i) => position.map((at, axis) => Math.abs(at - slope[axis] * values[i] - offset[axis]))));
-  const sorted = [...values].sort((one, other) => one - other);
+  const sorted = [...values].sort((a, b) => a - b);
   const step = Math.hypot(...slope) * median(sorted.slice(1).map((value, i) => value - sorted[i]));
   return off <= OFF * step ? { slope, offset } : null;
 }

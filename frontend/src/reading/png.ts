@@ -33,8 +33,8 @@ function inOrder(png: DecodedPng): DecodedPng {
 function colorsOf(png: DecodedPng): (at: number) => readonly number[] {
   const { data, channels, palette } = png;
   if (palette) {
-    const places = unpack(png);
-    return (at) => (palette[places[at]]?.[3] === 0 ? [0, 0, 0] : (palette[places[at]] ?? [0, 0, 0]).slice(0, 3));
+    const indices = unpack(png);
+    return (at) => (palette[indices[at]]?.[3] === 0 ? [0, 0, 0] : (palette[indices[at]] ?? [0, 0, 0]).slice(0, 3));
   }
   if (channels < 3) return () => [0];
   return (at) => (channels === 4 && data[4 * at + 3] === 0 ? [0, 0, 0] : [...data.slice(channels * at, channels * at + 3)]);
@@ -91,5 +91,5 @@ function fromFewBits(png: DecodedPng): Float32Array {
 
 function fromPalette(png: DecodedPng): Float32Array {
   const shades = png.palette!.map((color) => overBlack(color[0], color[1], color[2], color[3] ?? 255));
-  return Float32Array.from(unpack(png), (place) => shades[place] ?? 0);
+  return Float32Array.from(unpack(png), (index) => shades[index] ?? 0);
 }

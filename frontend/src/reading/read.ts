@@ -1,5 +1,5 @@
 /** Read any supported file by its first bytes, never by its suffix. */
-import { InputError, type MedicalImage, placesOf } from "../types";
+import { InputError, type MedicalImage, locationsOf } from "../types";
 import { COLORED } from "./gray";
 import { isAnimated } from "./animation";
 import { type DicomPart, readDicom } from "./dicom";
@@ -56,7 +56,7 @@ async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Medic
       const { isColored, isSwapped, ...plane } = kind === "png" ? readPng(data) : await readRaster(data, kind);
       const notes = [...(isSwapped ? [SWAPPED] : []), ...(isColored ? [COLORED] : [])];
       notes.push(...mend({ depth: 1, ...plane }, Number(/(\d+) bits/.exec(plane.format)?.[1] ?? 8)));
-      const about = { facts: [], sides: null, sources: [name], places: placesOf(name, 1), notes };
+      const about = { facts: [], sides: null, sources: [name], locations: locationsOf(name, 1), notes };
       return { name, depth: 1, ...plane, aspect: 1, ...about };
     }
   }

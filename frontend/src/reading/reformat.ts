@@ -5,7 +5,7 @@ import { headwardOf } from "./sides";
 import { type Frame } from "./slice_ordering";
 import { squarePixels } from "./square";
 import { cross, dot, unit, type Vector } from "./vectors";
-import { lyingOn, placesOn, turned } from "./volume";
+import { lyingOn, locationsOn, turned } from "./volume";
 
 const FARTHEST_MM = 3;
 /** What the stack must extend over. */
@@ -32,7 +32,7 @@ export function axial(image: MedicalImage, frames: Frame[]): MedicalImage {
   const apart = Number(Math.hypot(...affine.map((row) => row[2])).toPrecision(2));
   return {
     ...image, ...square, ...lyingOn(affine, axes), aspect: 1, pixelMm: isStretched ? [finest, finest] : [rowMm, columnMm],
-    places: placesOn(affine, axes, shape, image.name),
+    locations: locationsOn(affine, axes, shape, image.name),
     notes: [...image.notes, `${plane} slices ${apart} mm apart; answered in axial slices made from them`],
   };
 }

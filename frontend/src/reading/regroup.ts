@@ -17,8 +17,8 @@ type Key = string | null;
 /** The files of one series UID, by patient and study: a series is of one. */
 export function apart(files: DicomPart[]): DicomPart[][] {
   let parts = by(files, ({ patient }) => patient, 1);
-  for (const place of files[0].examination.keys()) {
-    parts = parts.flatMap((part) => by(part, ({ examination }) => examination[place], FEWEST_OF_A_STUDY));
+  for (const index of files[0].examination.keys()) {
+    parts = parts.flatMap((part) => by(part, ({ examination }) => examination[index], FEWEST_OF_A_STUDY));
   }
   return parts.length === 1 ? parts : parts.map((part) => part.map((file) => noted(file, APART_NOTE)));
 }
@@ -41,22 +41,22 @@ export function joined(series: DicomPart[][]): DicomPart[][] {
 }
 
 function joinedBy(keyOf: (file: DicomPart) => Key, series: DicomPart[][]): DicomPart[][] {
-  const kept: DicomPart[][] = [];
+  const merged: DicomPart[][] = [];
   const groups = new Map<string, DicomPart[][]>();
   for (const files of series) {
     const [key, ...more] = new Set(files.map((file) => (file.depth === 1 ? keyOf(file) : null)));
-    if (more.length > 0 || key === null) kept.push(files);
+    if (more.length > 0 || key === null) merged.push(files);
     else groups.set(key, [...(groups.get(key) ?? []), files]);
   }
   for (const parts of groups.values()) {
     if (parts.length > 1 && isOneSeries(parts)) {
       const note = parts.every((part) => part.length === 1) ? NOTE : PARTS_NOTE;
-      kept.push(parts.flat().map((file) => noted(file, note)));
+      merged.push(parts.flat().map((file) => noted(file, note)));
     } else {
-      kept.push(...parts);
+      merged.push(...parts);
     }
   }
-  return kept;
+  return merged;
 }
 
 /** Whether they are one volume by their positions, of one study or each of one of its own. */
@@ -87,7 +87,7 @@ function areSlices(files: DicomPart[], unplaced: boolean): boolean {
   if (placed.length < files.length) return unplaced && placed.length === 0 && files.every((file) => file.isMrStorage);
   const [largest] = split(placed);
   const along = largest.alongMm.filter((at) => at !== null);
-  const distances = along.slice(1).map((at, place) => at - along[place]);
+  const distances = along.slice(1).map((at, index) => at - along[index]);
   const usual = median(distances);
   if (!usual || largest.frames.length < FEWEST || along.length < largest.frames.length) return false;
   return distances.filter((distance) => Math.abs(distance - usual) <= SAME_DISTANCE * usual).length >= REGULAR * distances.length;

@@ -32,10 +32,10 @@ export function storageOf(view: DataView, type: SampleType, little: boolean, cou
   const rows = Math.floor(Math.min(count, view.byteLength / 2) / ROW);
   if (bytesOf(type) !== 2 || rows === 0) return stated;
   const step = Math.max(1, Math.floor(rows / ROWS));
-  const some = (order: boolean) => Float32Array.from({ length: Math.ceil(rows / step) * ROW }, (_, at) => (
+  const sampleRows = (order: boolean) => Float32Array.from({ length: Math.ceil(rows / step) * ROW }, (_, at) => (
     READERS[type](view, 2 * (Math.floor(at / ROW) * step * ROW + (at % ROW)), order)
   ));
-  const [words, swapped] = [some(little), some(!little)];
+  const [words, swapped] = [sampleRows(little), sampleRows(!little)];
   const isOther = isSwapped(words, words, swapped, ROW, ROWS);
   const values = isOther ? swapped : words;
   const isSigned = type === "i2";

@@ -32,11 +32,11 @@ function alone(part: DicomPart): MedicalImage {
 function join({ frames, alongMm, isByPosition, repeats, notes }: Stack<DicomPart>): MedicalImage {
   const files = [...frames, ...repeats];
   const name = files.length === 1 ? frames[0].name : `${folder(frames[0])} (${files.length} files)`;
-  const made = stacked(frames, name, notes);
-  const places = made.places.map(({ path, centerMm }, slice) => (
+  const image = stacked(frames, name, notes);
+  const locations = image.locations.map(({ path, centerMm }, slice) => (
     { path, alongMm: alongMm[slice], centerMm: isByPosition ? centerMm : null }
   ));
-  const joined = { ...made, places, sources: files.map((part) => part.name) };
+  const joined = { ...image, locations, sources: files.map((part) => part.name) };
   const cut = isByPosition ? axial(joined, frames) : joined;
   const { placement } = frames[0];
   if (cut !== joined || !placement) return cut;
@@ -46,17 +46,17 @@ function join({ frames, alongMm, isByPosition, repeats, notes }: Stack<DicomPart
 /** `ordering`: what is odd about the order of the slices. */
 function stacked(parts: DicomPart[], name: string, ordering: string[]): MedicalImage {
   const { height, width, format, aspect, facts, sides, headward, origin, pixelMm } = parts[0];
-  const places = parts.flatMap((part) => part.places);
+  const locations = parts.flatMap((part) => part.locations);
   const sources = parts.map((part) => part.name);
-  const about = { name, format, facts, sides, headward, sources, places, origin, pixelMm };
+  const about = { name, format, facts, sides, headward, sources, locations, origin, pixelMm };
   const ignored = withoutFalsePadding(parts);
   const { pixels, notes } = leveled(parts);
   const isWindowed = parts.every((part) => part.levels.window) && notes.length === 0;
   const bits = Number(/(\d+) bits/.exec(format)?.[1] ?? 16);
-  if (!isWindowed) notes.push(...mend({ depth: places.length, height, width, pixels }, bits));
-  const told = [...new Set([...frameNotes(parts), ...ordering, ...ignored, ...notes])];
+  if (!isWindowed) notes.push(...mend({ depth: locations.length, height, width, pixels }, bits));
+  const allNotes = [...new Set([...frameNotes(parts), ...ordering, ...ignored, ...notes])];
   const unit = isWindowed ? unitOf(parts) : undefined;
-  return { ...about, depth: places.length, height, width, aspect, pixels, notes: told, unit };
+  return { ...about, depth: locations.length, height, width, aspect, pixels, notes: allNotes, unit };
 }
 
 /** What is odd about the files, each once. */

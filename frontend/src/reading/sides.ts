@@ -27,7 +27,7 @@ export function sidesOf(row: Vector, column: Vector): Sides {
 }
 
 function letters(direction: Vector, sense: number): string {
-  const [first, ...others] = [0, 1, 2].sort((one, other) => Math.abs(direction[other]) - Math.abs(direction[one]));
+  const [first, ...others] = [0, 1, 2].sort((a, b) => Math.abs(direction[b]) - Math.abs(direction[a]));
   const axes = [first, ...others.filter((axis) => Math.abs(direction[axis]) >= SECOND_LETTER_FROM)].slice(0, 2);
   return axes.map((axis) => LETTERS[axis][sense * direction[axis] > 0 ? 1 : 0]).join("");
 }
@@ -36,9 +36,9 @@ function letters(direction: Vector, sense: number): string {
 export function turnedNotes({ row, column }: { row: Vector; column: Vector }): string[] {
   const cosines = unit(cross(row, column)).map(Math.abs);
   const nearest = cosines.indexOf(Math.max(...cosines));
-  const { top: shown } = sidesOf(row, column);
+  const { top: topLetters } = sidesOf(row, column);
   const [top, bottom] = nearest === 2 ? ["A", "P"] : ["H", "F"];
-  if (cosines[nearest] < NAMED || shown.includes(top)) return [];
-  const how = shown.includes(bottom) ? "upside down" : "rotated by 90 degrees";
+  if (cosines[nearest] < NAMED || topLetters.includes(top)) return [];
+  const how = topLetters.includes(bottom) ? "upside down" : "rotated by 90 degrees";
   return [`the slices are stored ${how}; the network was trained on upright ones`];
 }

@@ -82,10 +82,10 @@ function firstInflated(data: Uint8Array): Uint8Array {
 
 /** Name a format that is not read, and what to do with it; empty for unknown ones. */
 export function otherFormat(data: Uint8Array): string {
-  const told = (name: string, advice: string) => `is ${name}, which is not supported; ${advice}`;
+  const unsupported = (name: string, advice: string) => `is ${name}, which is not supported; ${advice}`;
   for (const [at, signature, name, advice] of OTHERS) {
-    if (words(data, at, at + signature.length) === signature) return told(name, advice);
+    if (words(data, at, at + signature.length) === signature) return unsupported(name, advice);
   }
-  if (ANALYZE.includes(words(data, 0, 4)) && data.length <= ANALYZE_BYTES) return told("Analyze (a pair of .hdr and .img)", TO_NIFTI);
-  return isGzip(data) ? told("compressed by gzip, but neither NIfTI nor MGH", UNPACK) : "";
+  if (ANALYZE.includes(words(data, 0, 4)) && data.length <= ANALYZE_BYTES) return unsupported("Analyze (a pair of .hdr and .img)", TO_NIFTI);
+  return isGzip(data) ? unsupported("compressed by gzip, but neither NIfTI nor MGH", UNPACK) : "";
 }

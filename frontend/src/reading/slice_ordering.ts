@@ -92,13 +92,13 @@ export function splitUnplaced<F extends Frame>(frames: F[]): Stack<F>[] {
 }
 
 function largestFirst<F extends Frame>(stacks: Stack<F>[]): Stack<F>[] {
-  return stacks.sort((one, other) => other.frames.length - one.frames.length);
+  return stacks.sort((a, b) => b.frames.length - a.frames.length);
 }
 
-function isAlike(one: Frame, other: Frame): boolean {
-  if (one.height !== other.height || one.width !== other.width) return false;
-  const [axes, others] = [one, other].map(({ placement }) => [...placement!.row, ...placement!.column]);
-  return axes.every((part, place) => Math.abs(part - others[place]) < SAME_DIRECTION);
+function isAlike(first: Frame, second: Frame): boolean {
+  if (first.height !== second.height || first.width !== second.width) return false;
+  const [axes, others] = [first, second].map(({ placement }) => [...placement!.row, ...placement!.column]);
+  return axes.every((part, index) => Math.abs(part - others[index]) < SAME_DIRECTION);
 }
 
 function volumes<F extends Frame>(frames: F[]): Stack<F>[] {
@@ -106,18 +106,18 @@ function volumes<F extends Frame>(frames: F[]): Stack<F>[] {
   const normal = unit(cross(row, column));
   const along = frames.map(({ placement }) => dot(normal, placement!.position));
   const order = substitute(frames, distinct(along, frames[0].thicknessMm));
-  if (!order) return stacks(frames, along);
+  if (!order) return stacksByPosition(frames, along);
   return bySubstitute(frames, order, `positions of the slices are not plausible; they are in the order of ${order.name}`);
 }
 
 function bySubstitute<F extends Frame>(frames: F[], order: Order, note: string): Stack<F>[] {
   const noted = (stack: Omit<Stack<F>, "isByPosition">) => ({ ...stack, isByPosition: false, notes: [note, ...stack.notes] });
-  if (order.inMm) return stacks(frames, order.along).map(noted);
+  if (order.inMm) return stacksByPosition(frames, order.along).map(noted);
   // Numbers go on from one volume to the next, so all that differ are taken for volumes.
-  let found = separate(frames.map(traitsOf), frames.map(() => 0), null);
-  if (found[0].indices.length < FEWEST_WITHOUT_POSITIONS) found = [{ indices: frames.map((_, i) => i), leftOut: [], notes: [] }];
-  return found.map(({ indices, leftOut, notes }) => {
-    const chosen = [...indices].sort((one, other) => order.along[one] - order.along[other]);
+  let separated = separate(frames.map(traitsOf), frames.map(() => 0), null);
+  if (separated[0].indices.length < FEWEST_WITHOUT_POSITIONS) separated = [{ indices: frames.map((_, i) => i), leftOut: [], notes: [] }];
+  return separated.map(({ indices, leftOut, notes }) => {
+    const chosen = [...indices].sort((a, b) => order.along[a] - order.along[b]);
     return noted({ frames: chosen.map((i) => frames[i]), alongMm: chosen.map(() => null), repeats: leftOut.map((i) => frames[i]), notes });
   });
 }
@@ -127,7 +127,7 @@ function traitsOf(frame: Frame): Traits {
 }
 
 /** One stack for each volume, by position. */
-function stacks<F extends Frame>(frames: F[], along: number[]): Stack<F>[] {
+function stacksByPosition<F extends Frame>(frames: F[], along: number[]): Stack<F>[] {
   return separate(frames.map(traitsOf), along, frames[0].thicknessMm).map(({ indices, leftOut, notes }) => {
     const stack = sorted(indices.map((i) => frames[i]), indices.map((i) => along[i]), notes);
     return { ...stack, repeats: [...stack.repeats, ...leftOut.map((i) => frames[i])] };
@@ -135,34 +135,34 @@ function stacks<F extends Frame>(frames: F[], along: number[]): Stack<F>[] {
 }
 
 function sorted<F extends Frame>(frames: F[], along: number[], known: string[]): Stack<F> {
-  const placed = frames.map((frame, place) => ({ frame, at: along[place] }));
-  placed.sort((one, other) => one.at - other.at);
+  const placed = frames.map((frame, index) => ({ frame, at: along[index] }));
+  placed.sort((a, b) => a.at - b.at);
   const near = samePosition(placed.map(({ at }) => at), frames[0].thicknessMm);
   const clusters: (typeof placed)[] = [];
-  for (const one of placed) {
+  for (const slice of placed) {
     const last = clusters.at(-1);
-    if (last && one.at - last[0].at < near) last.push(one);
-    else clusters.push([one]);
+    if (last && slice.at - last[0].at < near) last.push(slice);
+    else clusters.push([slice]);
   }
-  for (const cluster of clusters) cluster.sort((one, other) => byRank(one.frame, other.frame));
-  const kept = clusters.map(([first]) => first);
+  for (const cluster of clusters) cluster.sort((a, b) => byRank(a.frame, b.frame));
+  const chosen = clusters.map(([first]) => first);
   const repeats = clusters.flatMap((cluster) => cluster.slice(1).map(({ frame }) => frame));
-  const alongMm = kept.map(({ at }) => rounded(at));
-  const distances = kept.slice(1).map(({ at }, place) => at - kept[place].at);
+  const alongMm = chosen.map(({ at }) => rounded(at));
+  const distances = chosen.slice(1).map(({ at }, index) => at - chosen[index].at);
   const ambiguous = ambiguity(clusters.map((cluster) => cluster.map(({ frame }) => frame)));
   const notes = [...known, ...repeated(repeats.length), ...ambiguous, ...spacing(distances, frames[0].thicknessMm)];
-  return { frames: kept.map(({ frame }) => frame), alongMm, isByPosition: true, repeats, notes };
+  return { frames: chosen.map(({ frame }) => frame), alongMm, isByPosition: true, repeats, notes };
 }
 
-/** What tells more slices apart than their `places` positions do: `_substitute` in Python. */
-function substitute(frames: Frame[], places: number): Order | null {
+/** What tells more slices apart than their number of `positions` does: `_substitute` in Python. */
+function substitute(frames: Frame[], positions: number): Order | null {
   if (frames.length < FEWEST_WITHOUT_POSITIONS) return null;
   const stated = (values: (number | null | undefined)[]) => values.filter((value) => typeof value === "number");
   const locations = stated(frames.map((frame) => frame.locationMm));
-  if (locations.length === frames.length && count(locations) > MORE * places) return { name: "SliceLocation", along: locations, inMm: true };
+  if (locations.length === frames.length && count(locations) > MORE * positions) return { name: "SliceLocation", along: locations, inMm: true };
   if (areTimes(frames)) return null;
   const numbers = stated(frames.map((frame) => frame.instance));
-  if (places > 1 || numbers.length < frames.length || count(numbers) < frames.length) return null;
+  if (positions > 1 || numbers.length < frames.length || count(numbers) < frames.length) return null;
   return { name: "InstanceNumber", along: numbers, inMm: false };
 }
 
@@ -174,9 +174,9 @@ function areTimes(frames: Frame[]): boolean {
 
 function byName(frames: Frame[]): Order {
   const names = frames.map(({ name }) => name);
-  const ranked = [...names.keys()].sort((one, other) => byRank(frames[one], frames[other], true));
+  const ranked = [...names.keys()].sort((a, b) => byRank(frames[a], frames[b], true));
   const along = names.map(() => 0);
-  ranked.forEach((index, place) => (along[index] = place));
+  ranked.forEach((index, rank) => (along[index] = rank));
   return { name: "their names", along, inMm: false };
 }
 
@@ -194,12 +194,12 @@ function count(values: number[]): number {
   return new Set(values.map((value) => Math.round(value * 1e3))).size;
 }
 
-function byRank(one: Frame, other: Frame, byNameOnly = false): number {
-  const differs = byNameOnly ? -1 : one.order.findIndex((number, place) => number !== other.order[place]);
-  if (differs >= 0) return one.order[differs] - other.order[differs];
-  if (!byNameOnly) return one.name < other.name ? -1 : 1;
-  const [parts, others] = [natural(one.name), natural(other.name)];
-  const at = parts.findIndex(([digits, text], place) => digits !== others[place]?.[0] || text !== others[place]?.[1]);
+function byRank(first: Frame, second: Frame, byNameOnly = false): number {
+  const differs = byNameOnly ? -1 : first.order.findIndex((number, index) => number !== second.order[index]);
+  if (differs >= 0) return first.order[differs] - second.order[differs];
+  if (!byNameOnly) return first.name < second.name ? -1 : 1;
+  const [parts, others] = [natural(first.name), natural(second.name)];
+  const at = parts.findIndex(([digits, text], index) => digits !== others[index]?.[0] || text !== others[index]?.[1]);
   if (at < 0 || !others[at]) return parts.length - others.length;
   return parts[at][0] - others[at][0] || (parts[at][1] < others[at][1] ? -1 : 1);
 }
@@ -207,7 +207,7 @@ function byRank(one: Frame, other: Frame, byNameOnly = false): number {
 /** A note where nothing but their names tells slices at one position apart. */
 function ambiguity(clusters: Frame[][]): string[] {
   const alike = clusters.filter(([first, second]) => {
-    if (!second || first.order.some((part, place) => part !== second.order[place])) return false;
+    if (!second || first.order.some((part, index) => part !== second.order[index])) return false;
     return first.uid === undefined || first.uid === "" || first.uid !== second.uid;
   });
   if (alike.length < FEWEST_AMBIGUOUS) return [];
@@ -224,10 +224,10 @@ function repeated(count: number): string[] {
 function spacing(distances: number[], thickness: number | null): string[] {
   const usual = median(distances);
   if (!usual) return [];
-  const gaps = distances.flatMap((distance, place) => {
+  const gaps = distances.flatMap((distance, index) => {
     if (distance <= GAP_RATIO * usual) return [];
     const missing = Math.max(1, roundHalfEven(distance / usual) - 1);
-    return [`gap of ${distance.toFixed(1)} mm between slices ${place + 1} and ${place + 2}, counted from 1: about ${missing} missing`];
+    return [`gap of ${distance.toFixed(1)} mm between slices ${index + 1} and ${index + 2}, counted from 1: about ${missing} missing`];
   });
   const notes = gaps.slice(0, MAX_GAPS_TOLD);
   if (gaps.length > notes.length) notes.push(`${gaps.length - notes.length} more gaps`);

@@ -27,12 +27,12 @@ export function squarePixels(slices: Slices, rowMm: number, columnMm: number): S
 function stretchRows({ depth, height, width, pixels }: Slices, ratio: number): Slices {
   const taps = tapsOf(height, ratio);
   const out = new Float32Array(depth * taps.length * width);
-  let place = 0;
+  let index = 0;
   for (let slice = 0; slice < depth; slice++) {
     for (const { low, high, share } of taps) {
       const [above, below] = [(slice * height + low) * width, (slice * height + high) * width];
       for (let column = 0; column < width; column++) {
-        out[place++] = between(pixels[above + column], pixels[below + column], share);
+        out[index++] = between(pixels[above + column], pixels[below + column], share);
       }
     }
   }
@@ -42,10 +42,10 @@ function stretchRows({ depth, height, width, pixels }: Slices, ratio: number): S
 function stretchColumns({ depth, height, width, pixels }: Slices, ratio: number): Slices {
   const taps = tapsOf(width, ratio);
   const out = new Float32Array(depth * height * taps.length);
-  let place = 0;
+  let index = 0;
   for (let row = 0; row < depth * height; row++) {
     for (const { low, high, share } of taps) {
-      out[place++] = between(pixels[row * width + low], pixels[row * width + high], share);
+      out[index++] = between(pixels[row * width + low], pixels[row * width + high], share);
     }
   }
   return { depth, height, width: taps.length, pixels: out };
@@ -57,9 +57,9 @@ function between(before: number, after: number, share: number): number {
 
 /** The outer edges stay where they were. */
 function tapsOf(old: number, ratio: number) {
-  const made = Math.max(1, roundHalfEven(old * ratio));
-  return Array.from({ length: made }, (_, place) => {
-    const at = Math.min(old - 1, Math.max(0, (place + 0.5) * (old / made) - 0.5));
+  const target = Math.max(1, roundHalfEven(old * ratio));
+  return Array.from({ length: target }, (_, index) => {
+    const at = Math.min(old - 1, Math.max(0, (index + 0.5) * (old / target) - 0.5));
     const low = Math.min(Math.floor(at), Math.max(0, old - 2));
     return { low, high: Math.min(low + 1, old - 1), share: f32(at - low) };
   });

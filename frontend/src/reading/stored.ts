@@ -19,15 +19,15 @@ const BESIDE = 3;
 
 /** Whether `swapped`, the `words` of two bytes in the other order, are smoother than those and than their `values`. */
 export function isSwapped(words: Float32Array, values: Float32Array, swapped: Float32Array, width: number, most = ROWS): boolean {
-  const of = (samples: Float32Array) => roughness(samples, width, most);
-  return of(swapped) < SMOOTHER * Math.min(of(words), of(values));
+  const roughnessOf = (samples: Float32Array) => roughness(samples, width, most);
+  return roughnessOf(swapped) < SMOOTHER * Math.min(roughnessOf(words), roughnessOf(values));
 }
 
 /** Whether `bytes`, stated to be samples of one, are samples of two. `are_words` in `imaging/sample_storage.py`. */
 export function areWords(bytes: Uint8Array, width: number): boolean {
-  const of = (samples: Float32Array) => roughness(samples, width, Infinity);
+  const roughnessOf = (samples: Float32Array) => roughness(samples, width, Infinity);
   const words = [0, 1].map((low) => Float32Array.from({ length: bytes.length / 2 }, (_, at) => bytes[2 * at + low] + 256 * bytes[2 * at + 1 - low]));
-  return Math.min(...words.map(of)) < SMOOTHER * of(Float32Array.from(bytes));
+  return Math.min(...words.map(roughnessOf)) < SMOOTHER * roughnessOf(Float32Array.from(bytes));
 }
 
 /** Values of so many bits, read with the other sign. */
@@ -58,8 +58,8 @@ export function hasOtherSign(values: Float32Array, other: Float32Array, width: n
 /** Mean difference of neighbours in some rows, as part of what values differ by at all. */
 function roughness(samples: Float32Array, width: number, most: number): number {
   const rows = someRows(samples.length / width, most);
-  const few = rows.flatMap((row) => everyOf(width, 4).map((column) => samples[row * width + column]));
-  const { low, high, clipped } = range(few);
+  const sampled = rows.flatMap((row) => everyOf(width, 4).map((column) => samples[row * width + column]));
+  const { low, high, clipped } = range(sampled);
   if (!(high > low)) return 1;
   let sum = 0;
   for (const row of rows) {
@@ -73,8 +73,8 @@ export function isWider(words: Float32Array, values: Float32Array, width: number
   if (words.every((word, at) => word === values[at])) return false;
   const counts = new Map<number, number>();
   for (const word of words) counts.set(Math.floor(word / 2 ** stored), (counts.get(Math.floor(word / 2 ** stored)) ?? 0) + 1);
-  const shown = [...counts.values()].filter((count) => count >= SHOWN * words.length);
-  if (shown.length > PLANES) return roughness(words, width, Infinity) < SMOOTHER * roughness(values, width, Infinity);
+  const frequent = [...counts.values()].filter((count) => count >= SHOWN * words.length);
+  if (frequent.length > PLANES) return roughness(words, width, Infinity) < SMOOTHER * roughness(values, width, Infinity);
   let [smoother, rougher] = [0, 0];
   const compare = (at: number, next: number) => {
     const [step, wrapped] = [Math.abs(words[next] - words[at]), Math.abs(values[next] - values[at])];
@@ -91,20 +91,20 @@ export function isWider(words: Float32Array, values: Float32Array, width: number
 /** Refuse planes that, by some in the middle, hold rows of `height` samples. */
 export function checkRows(pixels: Float32Array, height: number, width: number): void {
   const [size, depth] = [height * width, pixels.length / (height * width)];
-  const some = [depth / 4, depth / 2, (3 * depth) / 4].map(Math.floor);
-  if (height === width || !some.every((one) => areExchanged(pixels.subarray(one * size, (one + 1) * size), height, width))) return;
+  const planes = [depth / 4, depth / 2, (3 * depth) / 4].map(Math.floor);
+  if (height === width || !planes.every((plane) => areExchanged(pixels.subarray(plane * size, (plane + 1) * size), height, width))) return;
   throw new InputError("corrupt", `damaged (the pixels form rows of ${height}, not of ${width} as the file states: its rows and columns are exchanged)`);
 }
 
 function areExchanged(samples: Float32Array, height: number, width: number): boolean {
   const last = samples.length - 2 * Math.max(height, width);
-  const places = someRows(height)
+  const indices = someRows(height)
     .flatMap((row) => everyOf(width, EVERY).map((column) => row * width + column))
-    .filter((place) => place < last);
-  if (places.length === 0) return false;
-  const { clipped } = range(places.map((place) => samples[place]));
+    .filter((index) => index < last);
+  if (indices.length === 0) return false;
+  const { clipped } = range(indices.map((index) => samples[index]));
   const difference = (lag: number) => (
-    places.reduce((sum, place) => sum + Math.abs(clipped(samples[place + lag]) - clipped(samples[place])), 0)
+    indices.reduce((sum, index) => sum + Math.abs(clipped(samples[index + lag]) - clipped(samples[index])), 0)
   );
   const below = difference(height);
   const others = [width, Math.floor(height / 2), Math.floor((3 * height) / 2)].map(difference);
@@ -116,11 +116,11 @@ function someRows(height: number, most = ROWS): number[] {
 }
 
 function everyOf(count: number, step: number): number[] {
-  return Array.from({ length: Math.ceil(count / step) }, (_, place) => place * step);
+  return Array.from({ length: Math.ceil(count / step) }, (_, index) => index * step);
 }
 
-function range(few: number[]) {
-  const sorted = Float32Array.from(few).sort();
+function range(samples: number[]) {
+  const sorted = Float32Array.from(samples).sort();
   const [low, high] = [quantile(sorted, 0.01), quantile(sorted, 0.99)];
   return { low, high, clipped: (value: number) => Math.min(high, Math.max(low, value)) };
 }

@@ -31,42 +31,42 @@ const GE_OFFSET = 1e9;
 
 export function traitsOf(set: DataSet): Traits {
   const imageType = texts(set, "x00080008").map((word) => word.toUpperCase());
-  const found: Traits = new Map();
+  const traits: Traits = new Map();
   const component = componentOf(text(set, "x00089208").toUpperCase(), imageType);
-  if (component) found.set(COMPONENT, component);
+  if (component) traits.set(COMPONENT, component);
   const kinds = imageType.filter((word) => !(word in COMPONENTS));
-  if (kinds.length) found.set("image type", kinds.join("\\"));
+  if (kinds.length) traits.set("image type", kinds.join("\\"));
   for (const [name, tag] of NUMBERS) {
     const value = BINARY.has(tag) ? (doubles(set, tag)[0] ?? null) : number(set, tag);
-    if (value !== null) found.set(name, value);
+    if (value !== null) traits.set(name, value);
   }
-  const own = found.has("b-value") ? null : privateBValue(set);
-  if (own !== null) found.set("b-value", own);
+  const own = traits.has("b-value") ? null : privateBValue(set);
+  if (own !== null) traits.set("b-value", own);
   for (const [name, tag] of TEXTS) {
     const words = BINARY.has(tag) ? doubles(set, tag).map(String) : texts(set, tag);
-    if (words.length) found.set(name, words.join("\\"));
+    if (words.length) traits.set(name, words.join("\\"));
   }
   const [step, other] = numbers(set, "x00280030");
-  if (other !== undefined) found.set("pixel size", String(Number(step.toPrecision(3))));
-  for (const [name, value] of weak(set)) found.set(name, value);
+  if (other !== undefined) traits.set("pixel size", String(Number(step.toPrecision(3))));
+  for (const [name, value] of weak(set)) traits.set(name, value);
   const [bits, photometric] = [set.uint16("x00280100"), text(set, "x00280004")];
   // Without a window, values that are stored in another way are in another unit.
-  if (!found.has(WINDOW) && bits !== undefined && photometric) found.set("samples", `${bits}-bit ${photometric.toUpperCase()}`);
-  return found;
+  if (!traits.has(WINDOW) && bits !== undefined && photometric) traits.set("samples", `${bits}-bit ${photometric.toUpperCase()}`);
+  return traits;
 }
 
 /** What slices of one volume may differ in too: window, clock, number. */
 function weak(set: DataSet): Traits {
-  const found: Traits = new Map();
+  const traits: Traits = new Map();
   const window = [number(set, "x00281050"), number(set, "x00281051")];
-  if (!window.includes(null)) found.set(WINDOW, window.map((value) => String(Number(value!.toPrecision(6)))).join("/"));
+  if (!window.includes(null)) traits.set(WINDOW, window.map((value) => String(Number(value!.toPrecision(6)))).join("/"));
   for (const [name, tag] of CLOCKS) {
     const stated = texts(set, tag)[0];
-    if (stated && !found.has(name)) found.set(name, stated);
+    if (stated && !traits.has(name)) traits.set(name, stated);
   }
   const counted = number(set, "x00200013");
-  if (counted !== null) found.set(NUMBER, counted);
-  return found;
+  if (counted !== null) traits.set(NUMBER, counted);
+  return traits;
 }
 
 function componentOf(stated: string, imageType: string[]): string | null {
@@ -81,9 +81,9 @@ function componentOf(stated: string, imageType: string[]): string | null {
 function privateBValue(set: DataSet): number | null {
   for (const [group, creator, element] of PRIVATE_B_VALUES) {
     for (let block = 0x10; block <= 0xff; block++) {
-      const place = block.toString(16);
-      if (text(set, `x${group}00${place}`) !== creator) continue;
-      const value = number(set, `x${group}${place}${element}`);
+      const hex = block.toString(16);
+      if (text(set, `x${group}00${hex}`) !== creator) continue;
+      const value = number(set, `x${group}${hex}${element}`);
       return value === null ? null : value % GE_OFFSET;
     }
   }

@@ -1,8 +1,8 @@
 /** Points and directions in the patient, in millimetres. */
 export type Vector = [number, number, number];
 
-export function dot(one: Vector, other: Vector): number {
-  return one[0] * other[0] + one[1] * other[1] + one[2] * other[2];
+export function dot(a: Vector, b: Vector): number {
+  return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 }
 
 export function cross([a, b, c]: Vector, [d, e, f]: Vector): Vector {

@@ -1,5 +1,5 @@
 /** Volumes as axial slices in radiological display: right is left, front is up. `tumorlens/imaging/planes.py`. */
-import { InputError, type MedicalImage, type Place } from "../types";
+import { InputError, type MedicalImage, type SliceLocation } from "../types";
 import { type Axis, orientation, type Placed } from "./affine";
 import { checkSides, finite, withoutValue } from "./gray";
 import { mend } from "./intensities";
@@ -71,7 +71,7 @@ export function axialSlices(stored: Stored): MedicalImage {
     name, ...square, format: `${stored.format}, ${bits} bits`, aspect: 1, facts: ["axial"],
     ...lyingOn(affine, isOriented ? axes : null), sources: [name],
     pixelMm: isStretched ? [finest, finest] : [rowMm, columnMm],
-    places: placesOn(affine, axes, shape, name), notes: [...about, ...mended],
+    locations: locationsOn(affine, axes, shape, name), notes: [...about, ...mended],
   };
 }
 
@@ -80,11 +80,11 @@ export function turned(values: Float32Array, shape: Shape, axes: Axis[]): Float3
   const [x, y, z] = axes.map(({ axis }) => shape[axis]);
   const [start, steps] = walk(axes, shape, [1, shape[0], shape[0] * shape[1]]);
   const pixels = new Float32Array(values.length);
-  let place = 0;
+  let index = 0;
   for (let slice = 0; slice < z; slice++) {
     for (let row = 0; row < y; row++) {
       let at = start + slice * steps[2] + row * steps[1];
-      for (let column = 0; column < x; column++, at += steps[0]) pixels[place++] = values[at];
+      for (let column = 0; column < x; column++, at += steps[0]) pixels[index++] = values[at];
     }
   }
   return pixels;
@@ -112,7 +112,7 @@ function stepAlong(affine: number[][], { axis, flip }: Axis): Vector {
 }
 
 /** Where the slices are on their normal, and their middles. */
-export function placesOn(affine: number[][], axes: Axis[], shape: readonly number[], path: string): Place[] {
+export function locationsOn(affine: number[][], axes: Axis[], shape: readonly number[], path: string): SliceLocation[] {
   const steps = axes.map((axis) => stepAlong(affine, axis));
   const normal = unit(cross(steps[0], steps[1]));
   const corner = axes.reduce(

@@ -56,7 +56,7 @@ function finding(whole: Result, goTo: (slice: number) => void): HTMLElement[] {
   if (!isVolume(whole) || !whole.finding) return [];
   const { middle } = whole.finding;
   const go = h("button", { type: "button", id: "go-to-finding", class: "secondary", onclick: () => goTo(middle) }, "Show the middle");
-  return [h("div", { class: "finding" }, h("span", {}, [extent(whole.finding), ...place(whole.finding)].join("; ")), go)];
+  return [h("div", { class: "finding" }, h("span", {}, [extent(whole.finding), ...locationText(whole.finding)].join("; ")), go)];
 }
 
 function card(result: Result | null, title: string, testId = "headline"): HTMLElement {
@@ -82,7 +82,7 @@ function reason(result: Result | null): HTMLElement | null {
 }
 
 /** Side and size, where the server worked them out. */
-function place({ side, extent_mm }: Finding): string[] {
+function locationText({ side, extent_mm }: Finding): string[] {
   const where = side === null ? [] : [side === "midline" ? "near the midline" : `on the ${side}`];
   return extent_mm ? [...where, `about ${extent_mm.map((size) => size.toFixed(0)).join(" × ")} mm`] : where;
 }
@@ -91,8 +91,8 @@ function bars(result: Answer): HTMLElement | null {
   const probabilities = result.probabilities;
   if (!probabilities) return null;
   const classes = classesOf(result);
-  const shown = shownClasses(classes, [probabilities]);
-  const rows = shown.map((name) => {
+  const names = shownClasses(classes, [probabilities]);
+  const rows = names.map((name) => {
     const share = probabilities[name] ?? 0;
     const bar = h("span", { class: "bar-fill" });
     bar.style.setProperty("--share", String(share));
@@ -104,7 +104,7 @@ function bars(result: Answer): HTMLElement | null {
       h("span", { class: "bar-value" }, percent(share)),
     );
   });
-  const others = classes.members.length - shown.length;
+  const others = classes.members.length - names.length;
   if (others > 0) rows.push(h("li", { class: "quiet" }, `${others} less probable classes`));
   return h("ul", { class: "bars", "aria-label": "Probabilities" }, ...rows);
 }

@@ -6,17 +6,17 @@ import { HEAT } from "./colors";
 
 /** `opacity` is the heatmap's where it is strongest, 0 to 1; where it is nothing, the image is as it is. */
 function render(
-  image: MedicalImage, slice: number, shown: Range, heatmap: Heatmap | Float32Array | null, opacity: number,
+  image: MedicalImage, slice: number, range: Range, heatmap: Heatmap | Float32Array | null, opacity: number,
 ): ImageData {
   const { height, width, pixels } = image;
-  const made = new ImageData(width, height);
-  const out = made.data;
+  const imageData = new ImageData(width, height);
+  const out = imageData.data;
   const start = slice * height * width;
-  const scale = 255 / (shown.high - shown.low);
+  const scale = 255 / (range.high - range.low);
   const drawn = opacity > 0 ? heatmap : null;
   const heat = drawn && "grid" in drawn ? upsample(drawn.grid, drawn.square, height, width) : drawn;
   for (let i = 0; i < height * width; i++) {
-    const gray = Math.min(255, Math.max(0, (pixels[start + i] - shown.low) * scale));
+    const gray = Math.min(255, Math.max(0, (pixels[start + i] - range.low) * scale));
     const strength = heat ? heat[i] : 0;
     const share = opacity * strength;
     const color = Math.round(strength * 255) * 3;
@@ -25,7 +25,7 @@ function render(
     out[4 * i + 2] = gray * (1 - share) + HEAT[color + 2] * share;
     out[4 * i + 3] = 255;
   }
-  return made;
+  return imageData;
 }
 
 /** Where an image lies on a canvas. */
@@ -45,11 +45,11 @@ export interface View {
 
 /** Draw a slice as large as fits into the middle of `canvas`, its pixels as high as they are in the patient. */
 export function paint(
-  canvas: HTMLCanvasElement, image: MedicalImage, slice: number, shown: Range, heatmap: Heatmap | Float32Array | null,
+  canvas: HTMLCanvasElement, image: MedicalImage, slice: number, range: Range, heatmap: Heatmap | Float32Array | null,
   opacity: number, view: View = { zoom: 1, x: 0, y: 0 },
 ): { context: CanvasRenderingContext2D; box: Box } {
   const full = new OffscreenCanvas(image.width, image.height);
-  full.getContext("2d")!.putImageData(render(image, slice, shown, heatmap, opacity), 0, 0);
+  full.getContext("2d")!.putImageData(render(image, slice, range, heatmap, opacity), 0, 0);
   const high = image.height * image.aspect;
   const scale = view.zoom * Math.min(canvas.width / image.width, canvas.height / high);
   const [width, height] = [image.width * scale, high * scale];
@@ -63,9 +63,9 @@ export function paint(
 }
 
 /** A thumbnail of a slice in a square. */
-export function thumbnail(image: MedicalImage, slice: number, shown: Range, side: number): HTMLCanvasElement {
+export function thumbnail(image: MedicalImage, slice: number, range: Range, side: number): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = side;
-  paint(canvas, image, slice, shown, null, 0);
+  paint(canvas, image, slice, range, null, 0);
   return canvas;
 }

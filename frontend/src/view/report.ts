@@ -53,12 +53,12 @@ function said(result: Result | null): HTMLElement[] {
   if (result === null) return [];
   if (isFailure(result)) return [h("p", {}, result.error.message)];
   const open = result.prediction_set ?? [];
-  const shares = result.probabilities;
+  const probabilities = result.probabilities;
   const name = (label: string) => displayName(classesOf(result), label);
   const lines = [
     result.summary,
     result.decision === "rejected" ? "" : result.reason,
-    shares && shownClasses(classesOf(result), [shares]).map((label) => `${name(label)} ${percent(shares[label] ?? 0)}`).join(" · "),
+    probabilities && shownClasses(classesOf(result), [probabilities]).map((label) => `${name(label)} ${percent(probabilities[label] ?? 0)}`).join(" · "),
     open.length > 0 && `Not excluded: ${open.map(name).join(", ")}`,
     isVolume(result) && result.finding && `${extent(result.finding)}.`,
     ...result.notes,
@@ -71,7 +71,7 @@ function images(item: Item, viewing: Viewing): HTMLElement {
   const { image, slice, heatmap, where } = viewing.shownOf(item);
   const canvases = (heatmap ? [0, 0.5] : [0]).map((opacity) => {
     const canvas = h("canvas", { width: image.width, height: Math.round(image.height * image.aspect) });
-    const { context, box } = paint(canvas, image, slice, item.shown, heatmap, opacity);
+    const { context, box } = paint(canvas, image, slice, item.displayRange, heatmap, opacity);
     if (image.sides) drawSides(context, image.sides, box, Math.max(10, Math.min(box.width, box.height) / 18));
     return canvas;
   });

@@ -96,7 +96,7 @@ export class Viewer {
   /** An item as it stands on the screen, or would. */
   shownOf(item: Item): { image: MedicalImage; slice: number; heatmap: Heatmap | Float32Array | null; where: string } {
     const cut = item === this.item ? this.reformatted() : null;
-    if (cut) return { image: cut.image, slice: 0, heatmap: cut.heat, where: this.place() };
+    if (cut) return { image: cut.image, slice: 0, heatmap: cut.heat, where: this.positionText() };
     return { image: item.image!, slice: item.slice, heatmap: heatmapOf(item.results[item.slice]), where: "" };
   }
 
@@ -105,7 +105,7 @@ export class Viewer {
   }
 
   /** Where in the volume the screen is, in words. */
-  private place(): string {
+  private positionText(): string {
     const { item } = this;
     if (!item || item.results.length < 2) return "";
     if (this.cut === 0) return `slice ${item.slice + 1} of ${item.results.length}`;
@@ -134,7 +134,7 @@ export class Viewer {
 
   reset(): void {
     if (!this.item) return;
-    this.item.shown = this.item.fullRange;
+    this.item.displayRange = this.item.fullRange;
     this.fit();
     this.draw();
   }
@@ -215,10 +215,10 @@ export class Viewer {
 
   /** Width and level as fractions of the useful range. */
   private windowing(): [number, number] {
-    const { shown, fullRange } = this.item!;
+    const { displayRange, fullRange } = this.item!;
     const range = fullRange.high - fullRange.low;
-    const middle = (shown.low + shown.high) / 2;
-    return [(shown.high - shown.low) / range, (middle - fullRange.low) / range];
+    const middle = (displayRange.low + displayRange.high) / 2;
+    return [(displayRange.high - displayRange.low) / range, (middle - fullRange.low) / range];
   }
 
   private setWindow(width: number, level: number): void {
@@ -227,7 +227,7 @@ export class Viewer {
     const range = high - low;
     const wide = Math.min(2, Math.max(0.001, width)) * range;
     const middle = low + Math.min(1, Math.max(0, level)) * range;
-    this.item.shown = { low: middle - wide / 2, high: middle + wide / 2 };
+    this.item.displayRange = { low: middle - wide / 2, high: middle + wide / 2 };
     this.draw();
   }
 
@@ -260,7 +260,7 @@ export class Viewer {
     this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
     const { context, box } = paint(
-      this.canvas, image, cut ? 0 : item.slice, item.shown, cut ? cut.heat : heatmap, this.opacity,
+      this.canvas, image, cut ? 0 : item.slice, item.displayRange, cut ? cut.heat : heatmap, this.opacity,
       { zoom: this.zoom, ...this.pan },
     );
     if (heatmap && this.opacity > 0 && this.marks) {
@@ -277,7 +277,7 @@ export class Viewer {
     const depth = item?.results.length ?? 1;
     const result = item?.results[item.slice] ?? null;
     corner.name.textContent = item?.name ?? "";
-    corner.slice.textContent = this.place();
+    corner.slice.textContent = this.positionText();
     corner.facts.textContent = image
       ? [`${image.width} × ${image.height}`, image.format, ...image.facts].join(" · ")
       : "";
@@ -324,7 +324,7 @@ export class Viewer {
     const { item } = this;
     if (!item?.image) return;
     captioned(this.canvas, item.whole ?? item.results[item.slice]).toBlob((blob) => {
-      if (blob) save(blob, `${item.name.replace(/[^\w.-]+/g, "_")}-${this.place().replaceAll(" ", "-") || "slice-1"}.png`);
+      if (blob) save(blob, `${item.name.replace(/[^\w.-]+/g, "_")}-${this.positionText().replaceAll(" ", "-") || "slice-1"}.png`);
     });
   }
 }
@@ -369,9 +369,9 @@ function sought({ label }: Heatmap, result: Result | null): string {
 }
 
 /** Width and level of the window in the file's own units: a DICOM window has made shares of some. */
-function inUnits({ image, shown }: Item): [number, number] {
+function inUnits({ image, displayRange }: Item): [number, number] {
   const { slope, intercept } = image?.unit ?? { slope: 1, intercept: 0 };
-  return [Math.abs(slope) * (shown.high - shown.low), intercept + (slope * (shown.low + shown.high)) / 2];
+  return [Math.abs(slope) * (displayRange.high - displayRange.low), intercept + (slope * (displayRange.low + displayRange.high)) / 2];
 }
 
 function number(value: number): string {

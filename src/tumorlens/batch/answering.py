@@ -89,23 +89,30 @@ class Answerer:
         failures = list(grouped.failures)
         studies: dict[str | None, list[_Answered]] = {}
         for series in grouped.series:
-            places = [(frame.facts.path, frame.facts.member) for frame in series.stack.frames]
-            digest = self._hash_of(dict.fromkeys(places))
+            locations = [(frame.facts.path, frame.facts.member) for frame in series.stack.frames]
+            digest = self._hash_of(dict.fromkeys(locations))
             answered = self._answered(series, digest, failures)
             studies.setdefault(series.facts.study_instance_uid, []).append(answered)
         for study, results in studies.items():
             yield from self._study(results if study else [])
-            for one in results:
-                yield from _rows_of(one.result, one.digest)
+            for answered in results:
+                yield from _rows_of(answered.result, answered.digest)
         yield from (error_row(path, error.kind, str(error)) for path, error in failures)
 
     def _study(self, results: Sequence["_Answered"]) -> Iterator[Row]:
         """The row of a study of several series, with one hash for all of them."""
-        usable = [(one.result, one) for one in results if not isinstance(one.result, Failure)]
-        answers, facts = [one for one, _ in usable], [one.facts for _, one in usable]
+        usable = [
+            (answered.result, answered)
+            for answered in results
+            if not isinstance(answered.result, Failure)
+        ]
+        answers, facts = (
+            [answered for answered, _ in usable],
+            [answered.facts for _, answered in usable],
+        )
         path = study_path(answers)
-        for study, places in fuse_patients(self._classifier, path, answers, facts):
-            digests = "".join(usable[place][1].digest for place in places)
+        for study, indices in fuse_patients(self._classifier, path, answers, facts):
+            digests = "".join(usable[index][1].digest for index in indices)
             yield from _rows_of(study, hashlib.sha256(digests.encode("ascii")).hexdigest())
 
     def _answered(
@@ -119,10 +126,10 @@ class Answerer:
         except InputError as error:
             return _Answered(Failure.of(series.path, error), digest, None)
 
-    def _hash_of(self, places: Iterable[tuple[str, str | None]]) -> str:
+    def _hash_of(self, locations: Iterable[tuple[str, str | None]]) -> str:
         """One hash for all files of a series: of the hashes of each, in order."""
         digest = hashlib.sha256()
-        for path, member in places:
+        for path, member in locations:
             data = self._open(path).read(member) if member is not None else reader.load_file(path)
             digest.update(hashlib.sha256(data).digest())
         return digest.hexdigest()
@@ -147,4 +154,4 @@ def _rows_of(result: Result, digest: str | None) -> Iterator[Row]:
     levels = {VolumePrediction: "series", StudyPrediction: "study"}
     shared = {name: whole[name] for name in ("path", "model", "series") if name in whole}
     yield {"level": levels.get(type(result), "picture"), "sha256": digest, **whole}
-    yield from ({"level": "slice", "sha256": digest, **shared, **one} for one in slices)
+    yield from ({"level": "slice", "sha256": digest, **shared, **slice_row} for slice_row in slices)

@@ -55,7 +55,9 @@ def tally_of(rows: Sequence[Row], inputs: int) -> Tally:
         "refused": (row["reason"] for row in wholes if row.get("decision") == REJECTED),
         "errors": (row["error"]["kind"] for row in wholes if row.get("error")),
     }
-    named = {key: dict(sorted(Counter(filter(None, one)).items())) for key, one in counts.items()}
+    named = {
+        key: dict(sorted(Counter(filter(None, values)).items())) for key, values in counts.items()
+    }
     return Tally(inputs, len(rows), **named)
 
 
@@ -89,13 +91,13 @@ def to_parquet(rows: Sequence[Row], tally: Tally, classes: tuple[str, ...]) -> b
 
 
 def read_tally(file: Any) -> Tally:
-    """What a Parquet file of ``to_parquet`` says that it holds; ``file`` is a stream.
+    """The tally that a Parquet file of ``to_parquet`` states; ``file`` is a stream.
 
     Raises ``ValueError`` where it is damaged.
     """
     try:
-        found = arrow().parquet.read_schema(file).metadata[_TALLY]
-        return msgspec.json.decode(found, type=Tally)
+        metadata = arrow().parquet.read_schema(file).metadata[_TALLY]
+        return msgspec.json.decode(metadata, type=Tally)
     except (arrow().ArrowException, KeyError, TypeError, msgspec.MsgspecError) as error:
         raise ValueError("damaged") from error
     except OSError as error:
@@ -120,14 +122,14 @@ def _type(hint: Any, classes: tuple[str, ...]) -> Any:
     if origin is Literal:
         return pa.string()
     if origin in (Union, types.UnionType):
-        (inner,) = (one for one in arguments if one is not types.NoneType)
+        (inner,) = (argument for argument in arguments if argument is not types.NoneType)
         return _type(inner, classes)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return pa.struct([(name, _type(arguments[1], classes)) for name in classes])
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return pa.list_(_type(arguments[0], classes))
-    parts = {name: one for name, one in _hints(hint).items() if name not in _LEFT_OUT}
-    return pa.struct([(name, _type(one, classes)) for name, one in parts.items()])
+    parts = [(name, part) for name, part in _hints(hint).items() if name not in _LEFT_OUT]
+    return pa.struct([(name, _type(part, classes)) for name, part in parts])
 
 
 def _clean(value: Any) -> Any:

@@ -61,15 +61,15 @@ class Chunk(msgspec.Struct, frozen=True):
 
 def chunks(items: Iterable[Item]) -> Iterator[Chunk]:
     """Put ``items`` together, in order, a chunk at a time in memory."""
-    made = weight = 0
+    count = weight = 0
     held: list[Item] = []
     for item in items:
         held.append(item)
         weight += 1 + item.size // _WEIGHT_BYTES
-        usual = _FIRST if made < _SMALL_CHUNKS else _USUAL
+        usual = _FIRST if count < _SMALL_CHUNKS else _USUAL
         if _ends_chunk(item, usual) or weight >= _LONGEST * usual:
             yield Chunk(_id_of(held), tuple(held))
-            made += 1
+            count += 1
             held, weight = [], 0
     if held:
         yield Chunk(_id_of(held), tuple(held))

@@ -15,14 +15,14 @@ from tumorlens.files import from_spreadsheet_safe
 
 _BLOCK: Final = 1 << 16
 _UTF_16: Final = re.compile(rb"\xff\xfe[^\0]\0|\xfe\xff\0[^\0]")
-"""Its mark and a first character that is in ASCII: the mark alone may begin a name."""
+"""The byte order mark and a first character in ASCII: the mark alone may begin a name."""
 
 
 def listed_paths(stream: RawIOBase) -> Iterator[str]:
     """The paths of a list: one a line, or each with a NUL behind it, as ``find -print0`` does.
 
     A name may hold a line break where NULs separate, and bytes that are no UTF-8 in both. Raises
-    ``BatchError`` for UTF-16, which would name nothing that is there.
+    ``BatchError`` for UTF-16, whose bytes would name no existing file.
     """
     rest, separator = b"", b""
     while block := stream.read(_BLOCK):
@@ -36,7 +36,7 @@ def listed_paths(stream: RawIOBase) -> Iterator[str]:
 
 
 def _separator(text: bytes) -> bytes:
-    """What stands between the paths; empty while that cannot be told yet."""
+    """The separator of the paths; empty while that is not known yet."""
     if _UTF_16.match(text):
         raise BatchError("the list of paths is UTF-16: save it as UTF-8")
     if b"\0" in text:
@@ -73,8 +73,8 @@ def _csv_column(path: Path) -> Iterator[object]:
             file.seek(0)
         table = csv.reader(file, delimiter=separator)
         try:
-            at = _place(path, [name.strip().lower() for name in next(table, [])])
-            yield from (from_spreadsheet_safe(row[at]) for row in table if len(row) > at)
+            column = _path_column(path, [name.strip().lower() for name in next(table, [])])
+            yield from (from_spreadsheet_safe(row[column]) for row in table if len(row) > column)
         except csv.Error as error:
             raise BatchError(f"{path}: is not CSV after line {table.line_num} ({error})") from error
 
@@ -84,15 +84,15 @@ def _parquet_column(path: Path) -> Iterator[object]:
 
     try:
         with arrow().parquet.ParquetFile(path) as table:
-            _place(path, table.schema_arrow.names)
+            _path_column(path, table.schema_arrow.names)
             for rows in table.iter_batches(columns=["path"]):
                 yield from rows.column(0).to_pylist()
     except arrow().ArrowException as error:
         raise BatchError(f"{path}: the Parquet file is damaged") from error
 
 
-def _place(path: Path, names: list[str]) -> int:
-    """Of the column of paths, from 0."""
+def _path_column(path: Path, names: list[str]) -> int:
+    """Index of the column of paths, from 0."""
     if "path" not in names:
         raise BatchError(f"{path}: a manifest needs a column named path")
     return names.index("path")

@@ -19,7 +19,7 @@ _SERVICE: Final = "tumorlens.batch.worker:service"
 _MEMORY_BYTES: Final = 3 << 30
 """Beyond what a process has at its start: the largest volume within our limits."""
 _CPU_SECONDS: Final = 3600.0
-"""Of one chunk; a process that takes longer hangs in an input."""
+"""For one chunk; a process that takes longer hangs in an input."""
 _TRIES: Final = 2
 """A process may be ended by someone else; an input that ends two is at fault."""
 _LOOK_S: Final = 0.05
@@ -53,7 +53,7 @@ class LocalEngine:
 
 
 class _Work:
-    """What is to be done, and what came out: shared by the threads that watch the processes."""
+    """Chunks to do and their results: shared by the threads that watch the processes."""
 
     def __init__(self, chunks: Iterator[Chunk]) -> None:
         self._chunks = chunks
@@ -137,27 +137,27 @@ class _Lane(threading.Thread):
         tries = 0
         crashed: list[int] = []
         while True:
-            places: list[int] = []
+            indices: list[int] = []
             try:
-                return self._try(chunk, crashed, places, careful=tries >= _TRIES)
+                return self._try(chunk, crashed, indices, careful=tries >= _TRIES)
             except WorkerDiedError:
                 self._end()
                 if self._work.stopped:
                     raise
                 tries += 1
-                if tries > _TRIES and places:
-                    crashed.append(places[-1])
+                if tries > _TRIES and indices:
+                    crashed.append(indices[-1])
 
-    def _try(self, chunk: Chunk, crashed: list[int], places: list[int], *, careful: bool) -> Tally:
-        """Have it committed; add to ``places`` where in it the process says that it is."""
+    def _try(self, chunk: Chunk, crashed: list[int], indices: list[int], *, careful: bool) -> Tally:
+        """Have it committed; add to ``indices`` each input that the process says it begins."""
         self._process = self._process or WorkerProcess(self._setup)
         asked = {"chunk": msgspec.to_builtins(chunk), "crashed": crashed, "careful": careful}
         self._process.send(Message({"request": asked, "cpu_seconds": _CPU_SECONDS}))
         tally: Tally | None = None
         while (message := self._process.receive().content)["kind"] == isolated.PART:
             part = message["part"]
-            if "place" in part:
-                places.append(part["place"])
+            if "index" in part:
+                indices.append(part["index"])
             elif "failed" in part:
                 raise BatchError(f"no answers can be written ({part['failed']})")
             else:

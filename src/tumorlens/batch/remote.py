@@ -30,8 +30,8 @@ _STAMPS: Final = ("ETag", "etag", "LastModified", "mtime", "created")
 
 def is_remote(path: str) -> bool:
     """Whether it is a URL and not a path of this machine."""
-    scheme, found, _ = path.partition("://")
-    return bool(found) and scheme.isalnum()
+    scheme, separator, _ = path.partition("://")
+    return bool(separator) and scheme.isalnum()
 
 
 @cache
@@ -69,37 +69,37 @@ def of_url(url: str) -> tuple[Any, str]:
 
 
 def remote_items(url: str) -> Iterator[Item]:
-    """What lies at and below ``url``, or matches it, folder by folder and in order."""
+    """The objects at and below ``url``, or that match it, folder by folder and in order."""
     system, path = of_url(url)
     scheme = url.partition("://")[0]
     with reaching(url):
-        found = system.glob(path) if "*" in path else [path]
-        for start in sorted(found):
+        starts = system.glob(path) if "*" in path else [path]
+        for start in sorted(starts):
             for parent, details in _folders(system, start):
                 yield from _of_folder(f"{scheme}://{parent}", details)
 
 
 def _folders(system: Any, start: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Each folder from ``start`` down, with what its files are."""
+    """Each folder from ``start`` down, with the details of its files."""
     if system.isfile(start):
         yield posixpath.dirname(start), [system.info(start)]
         return
     for parent, folders, files in system.walk(start, detail=True):
         for name in [name for name in folders if name.startswith(".")]:
             del folders[name]
-        shown = [files[name] for name in sorted(files) if name and not name.startswith(".")]
-        yield parent.rstrip("/"), shown
+        visible = [files[name] for name in sorted(files) if name and not name.startswith(".")]
+        yield parent.rstrip("/"), visible
 
 
 def _of_folder(folder: str, details: list[dict[str, Any]]) -> Iterator[Item]:
-    for is_plain, run in groupby(details, key=lambda one: claims_plain(one["name"])):
+    for is_plain, run in groupby(details, key=lambda info: claims_plain(info["name"])):
         if is_plain:
-            yield from (_plain(folder, one) for one in run)
-    dicom = [one for one in details if not claims_plain(one["name"])]
+            yield from (_plain(folder, info) for info in run)
+    dicom = [info for info in details if not claims_plain(info["name"])]
     if dicom:
-        names = tuple(posixpath.basename(one["name"]) for one in dicom)
-        stamp = max(_stamp(one) for one in dicom)
-        yield Item("dicom_members", folder, names, sum(one["size"] or 0 for one in dicom), stamp)
+        names = tuple(posixpath.basename(info["name"]) for info in dicom)
+        stamp = max(_stamp(info) for info in dicom)
+        yield Item("dicom_members", folder, names, sum(info["size"] or 0 for info in dicom), stamp)
 
 
 def claims_plain(name: str) -> bool:
@@ -107,13 +107,13 @@ def claims_plain(name: str) -> bool:
     return claims_image(name) and not name.lower().endswith(".dcm")
 
 
-def _plain(folder: str, one: dict[str, Any]) -> Item:
-    name = posixpath.basename(one["name"])
-    return Item("file", f"{folder}/{name}", size=one["size"] or 0, stamp=_stamp(one))
+def _plain(folder: str, info: dict[str, Any]) -> Item:
+    name = posixpath.basename(info["name"])
+    return Item("file", f"{folder}/{name}", size=info["size"] or 0, stamp=_stamp(info))
 
 
-def _stamp(one: dict[str, Any]) -> str:
-    return next((str(one[key]) for key in _STAMPS if one.get(key) is not None), "")
+def _stamp(info: dict[str, Any]) -> str:
+    return next((str(info[key]) for key in _STAMPS if info.get(key) is not None), "")
 
 
 def fetch(url: str) -> bytes:
@@ -136,7 +136,7 @@ class RemoteFolder(Archive):
     def __init__(self, url: str) -> None:
         """No object is looked at before it is read."""
         self.path = url
-        self._kept: dict[str, bytes] = {}
+        self._fetched: dict[str, bytes] = {}
         self._room = MAX_FILE_BYTES
 
     def head(self, name: str, size: int) -> bytes:
@@ -149,10 +149,10 @@ class RemoteFolder(Archive):
         Headers, hash and pixels are asked for one after the other; what there is room for is
         fetched once.
         """
-        if name in self._kept:
-            return self._kept[name]
+        if name in self._fetched:
+            return self._fetched[name]
         data = fetch(f"{self.path}/{name}")
         if len(data) <= self._room:
             self._room -= len(data)
-            self._kept[name] = data
+            self._fetched[name] = data
         return data

@@ -1,8 +1,8 @@
-"""A batch from its input to its parts: what is done already is left, what is gone is removed.
+"""A batch from its input to its parts: finished parts are kept, stale ones are removed.
 
 There is no list of what is done beside the parts themselves, so nothing can contradict them. Each
 part belongs to one chunk of the input; a run answers the chunks that have none, and in the end
-removes the parts that no chunk of the input stands behind any more.
+removes the parts whose chunk is no longer in the input.
 """
 
 import time
@@ -26,7 +26,7 @@ Watch = Callable[[Tally], None]
 
 
 class Engine(Protocol):
-    """Answers chunks somewhere. Which one it is changes nothing of what is committed."""
+    """Answers chunks somewhere. Every engine commits the same."""
 
     def run(self, setup: Setup, chunks: Iterator[Chunk]) -> Iterator[Tally]:
         """Commit each chunk; give what is in it."""
@@ -46,7 +46,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchFile(msgspec.Struct, frozen=True):
-    """``batch.json``: what a folder holds the answers of."""
+    """``batch.json``: the source and the bundle of the answers in a folder."""
 
     source: str
     key: str
@@ -68,7 +68,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     answered: int = 0
     """Inputs that the last run answered; the others were answered before."""
     seconds: float = 0.0
-    """What that took."""
+    """Duration of that run."""
     skipped: int = 0
     """Files that are neither an image nor a volume."""
 
@@ -155,7 +155,7 @@ class Batch:
                 yield chunk
 
     def _begin(self) -> None:
-        """Say whose answers these are, and remove those of another bundle."""
+        """Record which bundle the answers are of, and remove those of another one."""
         if self._before != self.about:
             self._store.write(BATCH_FILE, msgspec.json.encode(self.about) + b"\n")
         self._sweep()
@@ -192,12 +192,12 @@ class Batch:
 
     @property
     def _ending(self) -> str:
-        """Of the run files of work that is cut into as many parts."""
+        """End of the names of the run files of work that is cut into as many parts."""
         return f"-of-{self.options.parts}.json"
 
-    def _note(self, **found: float) -> None:
+    def _note(self, **facts: float) -> None:
         options = self.options
-        note = msgspec.convert({"part": options.part, "parts": options.parts, **found}, RunFile)
+        note = msgspec.convert({"part": options.part, "parts": options.parts, **facts}, RunFile)
         name = f"{self.about.key}-{options.part}{self._ending}"
         self._store.write(f"{RUNS}/{name}", msgspec.json.encode(note) + b"\n")
 

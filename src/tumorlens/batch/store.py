@@ -44,9 +44,9 @@ class LocalStore:
 
     def names(self, folder: str) -> Iterator[str]:
         """See ``Store``; what is being written begins with a dot."""
-        place = self._folder / folder
-        if place.is_dir():
-            yield from (one.name for one in place.iterdir() if not one.name.startswith("."))
+        path = self._folder / folder
+        if path.is_dir():
+            yield from (file.name for file in path.iterdir() if not file.name.startswith("."))
 
     def write(self, name: str, data: bytes) -> None:
         """See ``Store``."""
@@ -87,10 +87,10 @@ class RemoteStore:
         """See ``Store``."""
         self._system.invalidate_cache()
         try:
-            found = self._system.ls(f"{self._path}/{folder}", detail=False)
+            paths = self._system.ls(f"{self._path}/{folder}", detail=False)
         except FileNotFoundError:
             return
-        yield from (posixpath.basename(name) for name in found)
+        yield from (posixpath.basename(name) for name in paths)
 
     def write(self, name: str, data: bytes) -> None:
         """See ``Store``."""
@@ -121,6 +121,6 @@ class RemoteStore:
         """See ``Store``: an object that did not arrive as a whole is not there."""
 
 
-def open_store(place: str) -> Store:
+def open_store(location: str) -> Store:
     """The store at a path or URL."""
-    return RemoteStore(place) if is_remote(place) else LocalStore(place)
+    return RemoteStore(location) if is_remote(location) else LocalStore(location)

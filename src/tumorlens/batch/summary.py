@@ -32,17 +32,17 @@ class Section(NamedTuple):
 def sections(report: Report) -> list[Section]:
     """Everything that is counted; empty sections are left out."""
     tally = report.tally
-    shown = report.about.display_names
+    display_names = report.about.display_names
     # One line for each class, also where two have the same display name.
-    named = [(shown[name], count) for name, count in tally.labels.items()]
-    found = (
+    named = [(display_names[name], count) for name, count in tally.labels.items()]
+    all_sections = (
         Section("Inputs", list(_inputs(report))),
         Section("Answers", _lines(tally.answers.items())),
         Section("Classes, of those classified", _lines(named)),
         Section("Refused", _lines(tally.refused.items())),
         Section("Errors", _lines(tally.errors.items())),
     )
-    return [section for section in found if section.lines]
+    return [section for section in all_sections if section.lines]
 
 
 def text(report: Report) -> str:
@@ -52,7 +52,7 @@ def text(report: Report) -> str:
     drawn = []
     for part in parts:
         drawn.append(part.title)
-        drawn += [f"  {one.what:{width}}  {one.number:>10,}  {one.share}" for one in part.lines]
+        drawn += [f"  {line.what:{width}}  {line.number:>10,}  {line.share}" for line in part.lines]
     return "\n".join(line.rstrip() for line in drawn) + "\n"
 
 

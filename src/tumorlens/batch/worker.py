@@ -1,4 +1,4 @@
-"""What answers and commits a chunk: one in each process of a machine, or each actor of Ray.
+"""The worker that answers and commits a chunk: one in each process or each actor of Ray.
 
 A part is committed by giving it its name, which follows from the chunk. So it does not matter how
 often a chunk is tried, by whom, or whether two do it at once: equal bytes get the same name.
@@ -27,10 +27,9 @@ _KEY_DIGITS: Final = 12
 
 
 def identity(bundle: Bundle, plane: str) -> str:
-    """A short hash of what an answer depends on beside the input; where it changes, so may answers.
+    """A short hash of what an answer depends on beside the input: bundle, settings, program.
 
-    The bundle, the settings, the program. Thresholds and temperature count as weights do:
-    ``bundle.json`` holds the hashes of the files.
+    Thresholds and temperature count as weights do: ``bundle.json`` holds the hashes of the files.
     """
     known = {"info": bundle.info, "plane": plane, "version": version("tumorlens")}
     text = msgspec.json.encode(known, order="deterministic")
@@ -65,14 +64,14 @@ class Worker:
     def steps(self, chunk: Chunk, crashed: Collection[int] = ()) -> Iterator[int | Tally]:
         """Answer ``chunk`` and make its part appear.
 
-        Gives the place of each input before it is read, and in the end what is in the part. Inputs
-        whose places are in ``crashed`` are not touched again. Raises ``OSError`` where the part
+        Gives the index of each input before it is read, and in the end what is in the part. Inputs
+        whose indices are in ``crashed`` are not touched again. Raises ``OSError`` where the part
         cannot be written.
         """
         rows: list[Row] = []
-        for place, item in enumerate(chunk.items):
-            yield place
-            rows.extend([_crash_row(item.name)] if place in crashed else self._answerer.rows(item))
+        for index, item in enumerate(chunk.items):
+            yield index
+            rows.extend([_crash_row(item.name)] if index in crashed else self._answerer.rows(item))
         tally = tally_of(rows, len(chunk.items))
         name = part_name(self._key, chunk.id)
         self._store.write(f"{RECORDS}/{name}", to_parquet(rows, tally, self._classes))
@@ -89,7 +88,7 @@ def _crash_row(path: str) -> Row:
 
 
 def service(options: Message) -> Callable[[Message], Iterator[Message]]:
-    """For ``isolation.worker``: take chunks, tell how far it is, and what was committed."""
+    """For ``isolation.worker``: take chunks, report progress and what was committed."""
     worker = Worker(msgspec.convert(options.content, Setup))
 
     def handle(request: Message) -> Iterator[Message]:
@@ -100,7 +99,7 @@ def service(options: Message) -> Callable[[Message], Iterator[Message]]:
                 if isinstance(step, Tally):
                     yield Message({"tally": msgspec.to_builtins(step)})
                 elif step % every == 0:
-                    yield Message({"place": step})
+                    yield Message({"index": step})
         except OSError as error:
             where = f"{error.filename}: " if error.filename is not None else ""
             yield Message({"failed": f"{where}{error.strerror or type(error).__name__}"})

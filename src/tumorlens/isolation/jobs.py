@@ -1,4 +1,4 @@
-"""Jobs for worker processes, and what becomes of them."""
+"""Jobs for worker processes, and their outcomes."""
 
 import contextlib
 from concurrent.futures import Future, InvalidStateError
@@ -14,7 +14,7 @@ _CPU_SECONDS_MORE: Final = 5.0
 
 
 class Outcome(NamedTuple):
-    """What became of a job."""
+    """The outcome of a job."""
 
     parts: list[Message]
     """What the handler had answered so far."""
@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """What is to be done for whom, within how long."""
+    """A request, its client and its time limit."""
 
     request: Message
     source: str

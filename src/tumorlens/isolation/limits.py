@@ -1,5 +1,5 @@
-"""What the operating system holds a worker process to. Where it cannot (Windows), the pool's
-deadline is the only bound."""
+"""Limits that the operating system enforces on a worker process. On Windows, which has none, the
+pool's deadline is the only bound."""
 
 import contextlib
 import math
@@ -28,7 +28,7 @@ def limit_memory(more_bytes: int) -> None:
 
 
 def limit_cpu(seconds: float) -> None:
-    """End this process after ``seconds`` more of CPU time: also where nobody watches it."""
+    """End this process after ``seconds`` more of CPU time, even where nobody watches it."""
     if sys.platform == "win32":
         return
     with contextlib.suppress(ValueError, OSError):

@@ -29,9 +29,9 @@ _LOOK_AGAIN_SECONDS: Final = 0.05
 _STARVED: Final = 6.0
 """Times ``quick_seconds`` after which a job that got little CPU time counts as long, too."""
 _MOST_KILLS: Final = 2
-"""Times that a job begins again because its process was killed: once may be want of memory."""
+"""Times that a job begins again because its process was killed: once may be lack of memory."""
 _NO_PROCESS_SECONDS: Final = 10.0
-"""So long may jobs wait while there is no process, and none can be started."""
+"""Longest time that jobs wait while there is no process, and none can be started."""
 _QUICK: Final = "quick"
 _SLOW: Final = "slow"
 _DEADLINE: Final = "deadline"
@@ -48,7 +48,7 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
     slow: int = 1
     """Jobs in the slow lane while others wait for the quick one; 0: there is no such lane."""
     spare: int = 1
-    """Processes more, so that one that is replaced is not missed."""
+    """Further processes, so that work goes on while one is replaced."""
     quick_seconds: float = 0.5
     """CPU time that a job may use while others wait."""
     memory_bytes: int = 2048 * MIB
@@ -137,7 +137,7 @@ class Pool:
         with self._changed:
             return [process.pid for process in self._processes]
 
-    # What the threads do that own a process each.
+    # Run by the threads that own a process each.
 
     def _serve(self) -> None:
         process: WorkerProcess | None = None
@@ -212,7 +212,7 @@ class Pool:
         settings, in_quick, in_slow = self._settings, self._count(_QUICK), self._count(_SLOW)
         if quick and in_quick + max(0, in_slow - settings.slow) < settings.quick:
             return _QUICK
-        # While nobody waits, slow jobs may use the quick lane too, but for one place.
+        # While nobody waits, slow jobs may use the quick lane too, except for one process.
         more = 0 if quick else max(0, settings.quick - 1 - in_quick)
         return _SLOW if slow and in_slow < settings.slow + more else None
 
@@ -287,7 +287,7 @@ class Pool:
             )
         return CrashedError(f"{job.source}: the process that read it crashed; the file is damaged")
 
-    # What the thread does that watches the clock.
+    # Run by the thread that watches the clock.
 
     def _watch(self) -> None:
         with self._changed:
@@ -331,7 +331,7 @@ class Pool:
                 self._end(running, _EVICTED)
 
     def _is_long(self, running: Running, now: float) -> bool:
-        """Whether it has worked for long: on a busy machine even what is quick waits for long."""
+        """Whether it has used much CPU time: on a busy machine even quick jobs take long."""
         quick, elapsed = self._settings.quick_seconds, now - running.since
         used = running.process.cpu_seconds() if elapsed >= quick else None
         if used is None or running.cpu_since is None:

@@ -1,4 +1,4 @@
-"""One worker process, as whoever started it sees it."""
+"""One worker process, from the side of the process that started it."""
 
 import contextlib
 import os
@@ -40,8 +40,8 @@ class WorkerProcess:
 
         ``setup`` has ``service`` (``module:factory``), ``options`` and ``memory_bytes``.
         """
-        # -P: the current folder may be a patient's, and no place to import from. Its own session:
-        # Ctrl-C must not end what is being answered. No error stream: it may name a patient.
+        # -P: the current folder may be a patient's; nothing must be imported from it. Its own
+        # session: Ctrl-C must not end a running answer. No error stream: it may name a patient.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tumorlens.isolation.worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -69,7 +69,7 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """ID of the process."""
         return self._process.pid
 
     def is_alive(self) -> bool:
@@ -77,7 +77,7 @@ class WorkerProcess:
         return self._process.poll() is None
 
     def was_killed(self) -> bool:
-        """Whether somebody killed it: the system for want of memory, or a person.
+        """Whether somebody killed it: the system for lack of memory, or a person.
 
         What a decoder does to itself has other signals. False while it still runs.
         """
@@ -118,7 +118,7 @@ class WorkerProcess:
             self._process.kill()
 
     def close(self) -> None:
-        """End it and give back what it held. By the thread that sends and receives."""
+        """End it and close its pipes; only for the thread that sends and receives."""
         self.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):

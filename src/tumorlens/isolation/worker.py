@@ -28,7 +28,7 @@ END: Final = "end"
 FAULT: Final = "fault"
 MEMORY: Final = "memory"
 _RETIRE_ABOVE: Final = 256 << 20
-"""Bytes beyond those at the start from which the process is replaced, so that memory stays flat."""
+"""Bytes beyond those at the start above which the process is replaced."""
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _channels() -> tuple[IO[bytes], IO[bytes]]:
-    """Take the two pipes for the frames alone: what a library prints must not lie between them."""
+    """Reserve the two pipes for frames: what a library prints must not get between them."""
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -89,8 +89,8 @@ def _serve(handler: Handler, request: Message, answers: IO[bytes]) -> bool:
 
 def place_of(error: Exception) -> str:
     """Type and place of an error, without its text, which may quote the input."""
-    places = traceback.extract_tb(error.__traceback__)[-6:]
-    where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(places))
+    calls = traceback.extract_tb(error.__traceback__)[-6:]
+    where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(calls))
     return f"{type(error).__name__} at {where}"
 
 

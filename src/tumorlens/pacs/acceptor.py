@@ -39,7 +39,7 @@ _Request = socket.socket | tuple[bytes, socket.socket]
 
 
 class Acceptor(ThreadedAssociationServer):
-    """pynetdicom's server, with limits that only count what they are meant for.
+    """pynetdicom's server, with limits that count only what they are meant to.
 
     pynetdicom gives every connection two threads that look a thousand times a second whether
     something came, counts it as an association, and shakes hands (TLS) in the thread that accepts.
@@ -64,7 +64,7 @@ class Acceptor(ThreadedAssociationServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def serve_forever(self, poll_interval: float = _POLL_S) -> None:
-        """Accept connections, and hand those on that have said something."""
+        """Accept connections, and hand on those that have sent something."""
         listening = self.socket
         assert listening is not None
         listening.setblocking(False)
@@ -89,16 +89,16 @@ class Acceptor(ThreadedAssociationServer):
                 self._accept(listening, selector)
             else:
                 self._hand_on(key.data, selector)
-        for one in self.silent.late():
-            self._close(one, selector)
-        for one in self.opening.late():
-            one.end()
+        for connection in self.silent.late():
+            self._close(connection, selector)
+        for connection in self.opening.late():
+            connection.end()
         self.associations.end_idle(SILENCE_S)
         self.service_actions()
 
     def _accept(self, listening: socket.socket, selector: selectors.BaseSelector) -> None:
         try:
-            connection, address = listening.accept()
+            accepted, address = listening.accept()
         except BlockingIOError:  # the peer has gone again
             return
         except OSError as error:  # no file handles left
@@ -108,32 +108,32 @@ class Acceptor(ThreadedAssociationServer):
             else:
                 self._stop.wait(_POLL_S)
             return
-        connection.setblocking(True)
-        connection.settimeout(SILENCE_S)
-        one = Connection(connection, address[0])
-        selector.register(connection, selectors.EVENT_READ, one)
-        if (leaving := self.silent.enter(one)) is not None:
+        accepted.setblocking(True)
+        accepted.settimeout(SILENCE_S)
+        new_connection = Connection(accepted, address[0])
+        selector.register(accepted, selectors.EVENT_READ, new_connection)
+        if (leaving := self.silent.enter(new_connection)) is not None:
             self._close(leaving, selector)
 
     @staticmethod
-    def _close(one: Connection, selector: selectors.BaseSelector) -> None:
-        selector.unregister(one.socket)
-        one.socket.close()
+    def _close(connection: Connection, selector: selectors.BaseSelector) -> None:
+        selector.unregister(connection.socket)
+        connection.socket.close()
 
-    def _hand_on(self, one: Connection, selector: selectors.BaseSelector) -> None:
-        selector.unregister(one.socket)
-        self.silent.leave(one)
+    def _hand_on(self, connection: Connection, selector: selectors.BaseSelector) -> None:
+        selector.unregister(connection.socket)
+        self.silent.leave(connection)
         try:
-            gone = not one.socket.recv(1, socket.MSG_PEEK)
-            address = one.socket.getpeername()
+            gone = not connection.socket.recv(1, socket.MSG_PEEK)
+            address = connection.socket.getpeername()
         except OSError:
             gone = True
         if gone:  # without a word: no thread for that
-            one.socket.close()
+            connection.socket.close()
             return
-        if (leaving := self.opening.enter(one)) is not None:
+        if (leaving := self.opening.enter(connection)) is not None:
             leaving.end()
-        self.process_request(one.socket, address)
+        self.process_request(connection.socket, address)
 
     def finish_request(self, request: _Request, client_address: tuple[str, int] | str) -> None:
         """Shake hands where TLS is asked for, then start the association."""
@@ -142,14 +142,14 @@ class Acceptor(ThreadedAssociationServer):
                 request, server_side=True, do_handshake_on_connect=False
             )
             # Another object for the same connection: this one can be ended while it shakes hands.
-            one = Connection(secure, str(client_address[0]))
-            if (leaving := self.opening.enter(one)) is not None:
+            connection = Connection(secure, str(client_address[0]))
+            if (leaving := self.opening.enter(connection)) is not None:
                 leaving.end()
             try:
                 secure.do_handshake()
             except OSError as error:  # ssl's and the peer's going away are both of this kind
                 log.warning("refused a connection from %s: TLS (%s)", client_address[0], why(error))
-                self.opening.leave(one)
+                self.opening.leave(connection)
                 secure.close()
                 return
             request = secure
@@ -198,8 +198,8 @@ class Acceptor(ThreadedAssociationServer):
         self._stop.set()
         self._stopped.wait()
         self.server_close()
-        while (one := self.opening.make_room()) is not None:
-            one.end()
+        while (connection := self.opening.make_room()) is not None:
+            connection.end()
         self.associations.end_all()
         self.ended()
 
@@ -208,7 +208,7 @@ class Acceptor(ThreadedAssociationServer):
         request: _Request,  # noqa: ARG002
         client_address: tuple[str, int] | str,
     ) -> None:
-        """Say what kind of error it was: socketserver would print the whole of it."""
+        """Log the type of the error only: socketserver would print all of it."""
         log.error("a connection from %s: %s", client_address[0], type(sys.exception()).__name__)
 
 
@@ -222,7 +222,7 @@ def guard(event: events.Event) -> None:
 
 
 def closed(event: events.Event) -> None:
-    """Let the thread of a connection end that closed before it asked; for ``EVT_CONN_CLOSE``.
+    """End the thread of a connection that closed before its request; for ``EVT_CONN_CLOSE``.
 
     It would wait for the request for half a minute: a peer that comes and goes without end would
     leave hundreds of such threads.
@@ -233,7 +233,7 @@ def closed(event: events.Event) -> None:
 
 
 def _forgiving(opened: events.Event, act: Callable[[str], None]) -> Callable[[str], None]:
-    """End an association whose peer sends what pynetdicom cannot make anything of.
+    """End an association whose peer sends what pynetdicom cannot parse.
 
     Its thread would end with a traceback, which may quote a patient, and leave what came in half.
     """

@@ -1,4 +1,4 @@
-"""The answer of a study, made in this process or in one that may die of it."""
+"""The answer of a study, from this process or from a worker that may crash."""
 
 import os
 from collections import Counter
@@ -40,7 +40,7 @@ _WORDS: Final = {
 
 
 class StudyAnswer(NamedTuple):
-    """What there is to deliver, and to say in the log."""
+    """Objects to deliver, and notes for the log."""
 
     objects: list[tuple[str, str, bytes]]
     """(SOP Instance UID, SOP Class UID, file)."""
@@ -62,11 +62,11 @@ def answer_study(
     kinds = [error.kind for _, error in study.failures]
     if study.own:
         answer.notes.append(f"skipped {study.own} objects written by tumorlens")
-    made = list(_answers(classifier, study, folder.name, answer.notes, kinds, segmentation))
-    if not made:
-        made = _say_why_not(classifier, folder, kinds, answer.notes)
-    for one in revised(made, delivered):
-        answer.objects.append((one.sop_instance_uid, one.sop_class_uid, one.data))
+    objects = list(_answers(classifier, study, folder.name, answer.notes, kinds, segmentation))
+    if not objects:
+        objects = _say_why_not(classifier, folder, kinds, answer.notes)
+    for instance in revised(objects, delivered):
+        answer.objects.append((instance.sop_instance_uid, instance.sop_class_uid, instance.data))
     return answer
 
 
@@ -92,14 +92,14 @@ def _answers(
         images.append(image)
         answers.append(answered.answer)
     facts = [image.facts for image in images]
-    for together, places in fuse_patients(classifier, name, answers, facts):
-        own = [images[place] for place in places], [answers[place] for place in places]
+    for together, indices in fuse_patients(classifier, name, answers, facts):
+        own = [images[index] for index in indices], [answers[index] for index in indices]
         yield dicom_study_answer(together, *own)
     yield from objects
 
 
 def _attention_map(answered: Answered, notes: list[str]) -> list[DicomObject]:
-    """That of a reported tumour; a note instead where a segmentation cannot refer to the files."""
+    """The map of a reported tumour; a note where a segmentation cannot refer to the files."""
     mask = attention_mask(answered)
     if mask is None:
         return []
@@ -115,15 +115,15 @@ def _say_why_not(
 ) -> list[DicomObject]:
     reason = _reason(kinds)
     try:
-        made = unusable_answer(classifier, sorted(folder.iterdir()), reason)
+        report = unusable_answer(classifier, sorted(folder.iterdir()), reason)
     except InputError as error:
         notes.append(f"no image can be used, and no report can be made: {error.kind}")
         return []
-    if made is None:
+    if report is None:
         notes.append("it contains no image to answer")
         return []
     notes.append("no image can be used; a report with the reason is sent")
-    return [made]
+    return [report]
 
 
 def _reason(kinds: Sequence[str]) -> str:
@@ -182,7 +182,7 @@ class IsolatedAnswerer:
 
 
 def make(options: Message) -> Handler:
-    """What the worker process runs; see ``isolation.worker.Factory``."""
+    """Handler of the worker process; see ``isolation.worker.Factory``."""
     content = options.content
     classifier = Classifier.load(content["bundle"], threads=1)
 

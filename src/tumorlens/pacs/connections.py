@@ -1,4 +1,4 @@
-"""Who may stay connected: nobody who says nothing shuts out somebody who has something to say.
+"""Limits on connections: a peer that sends nothing does not shut out one that sends something.
 
 A connection goes through three stages, each with a limit of its own: silent (nothing came yet),
 opening (something came, no association yet), established. Where one of the first two is full, the
@@ -22,12 +22,12 @@ MAX_SILENT: Final = 128
 """Connections that have sent nothing yet: each costs a file handle, and no thread."""
 MAX_OPENING: Final = 32
 OPENING_S: Final = 20.0
-"""So long may a connection be in either of the first two stages."""
+"""Longest time that a connection may be in each of the first two stages."""
 MAX_ESTABLISHED: Final = 20
 MAX_OF_A_PEER: Final = 10
 """Associations of one address and AE title."""
 IDLE_S: Final = 2.0
-"""An association makes room for another if nothing was said in it for so long."""
+"""An association that was silent for so long may be closed for another."""
 
 
 @dataclass(eq=False, slots=True)
@@ -56,16 +56,16 @@ class Stage:
         """How many there are."""
         return len(self._held)
 
-    def enter(self, one: Connection) -> Connection | None:
-        """Take ``one``; returns which has to go for it, forgotten by then."""
-        one.since = time.monotonic()
+    def enter(self, connection: Connection) -> Connection | None:
+        """Add ``connection``; return one to close for it, which is no longer held."""
+        connection.since = time.monotonic()
         with self._lock:
             self._held = [other for other in self._held if other.socket.fileno() >= 0]
-            self._held.append(one)
+            self._held.append(connection)
             return self._choose() if len(self._held) > self._most else None
 
     def make_room(self) -> Connection | None:
-        """Which has to go for one that could not even be taken, forgotten by then."""
+        """A connection to close so that another can be accepted; it is no longer held."""
         with self._lock:
             return self._choose() if self._held else None
 
@@ -75,19 +75,17 @@ class Stage:
         self._held.remove(leaving)
         return leaving
 
-    def leave(self, one: "Connection | socket.socket") -> None:
+    def leave(self, connection: "Connection | socket.socket") -> None:
         """Forget a connection, if it is there."""
         with self._lock:
-            self._held = [
-                other for other in self._held if other is not one and other.socket is not one
-            ]
+            self._held = [other for other in self._held if connection not in (other, other.socket)]
 
     def late(self) -> list[Connection]:
         """Forget those whose time is over, and return them."""
         limit = time.monotonic() - OPENING_S
         with self._lock:
-            late = [one for one in self._held if one.since < limit]
-            self._held = [one for one in self._held if one.since >= limit]
+            late = [connection for connection in self._held if connection.since < limit]
+            self._held = [connection for connection in self._held if connection.since >= limit]
         return late
 
 
@@ -144,10 +142,10 @@ class Associations:
     def end_idle(self, seconds: float) -> None:
         """End those in which nothing was said for so long.
 
-        pynetdicom does so too, by the clock of the wall: set back, it would wait for that.
+        pynetdicom does so too, but by the wall clock, which may be set back.
         """
         with self._lock:
-            idle = [one for one in self._members.values() if one.idle_s >= seconds]
+            idle = [member for member in self._members.values() if member.idle_s >= seconds]
         for member in idle:
             end(member.association)
 
@@ -160,7 +158,7 @@ class Associations:
 
     @contextmanager
     def busy(self, association: Association) -> Iterator[None]:
-        """While it is we who are expected to say something."""
+        """Do not count ``association`` as idle while the peer waits for our answer."""
         with self._lock:
             member = self._members.get(association)
         if member is None:
@@ -173,8 +171,9 @@ class Associations:
             member.last_data_at, member.busy = time.monotonic(), False
 
     def _forget_ended(self) -> None:
-        for association in [one for one in self._members if not one.is_alive()]:
-            del self._members[association]
+        for association in list(self._members):
+            if not association.is_alive():
+                del self._members[association]
 
 
 def end(association: Association) -> None:

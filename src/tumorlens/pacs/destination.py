@@ -127,8 +127,8 @@ def destination(
     """
     if text.startswith(("http://", "https://")):
         return DicomWeb(web.WebServer(text, tls, web_authorities))
-    found = _NODE.fullmatch(text)
-    if found is None or int(found["port"]) not in _PORTS:
+    match = _NODE.fullmatch(text)
+    if match is None or int(match["port"]) not in _PORTS:
         raise ValueError(f"{text} is neither TITLE@HOST:PORT nor the address of a DICOMweb server")
-    title = checked_title(found["title"])
-    return DicomNode(title, found["host"], int(found["port"]), own_title, tls)
+    title = checked_title(match["title"])
+    return DicomNode(title, match["host"], int(match["port"]), own_title, tls)

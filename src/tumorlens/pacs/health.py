@@ -20,20 +20,20 @@ log = logging.getLogger(__name__)
 
 LOOPBACK: Final = "127.0.0.1"
 _PATIENCE_S: Final = 10.0
-"""So long may a client take for its request."""
+"""Longest time a client may take for its request."""
 _STUCK_S: Final = 3600.0
 """A worker that has not looked at a study for so long is stuck: no deadline is as long."""
 
 
 class Health:
-    """What the node says of itself."""
+    """State and metrics of the node."""
 
     def __init__(self, spool: Spool, worker: Worker, acceptor: Acceptor, journal: Journal) -> None:
         self._spool, self._worker = spool, worker
         self._acceptor, self._journal = acceptor, journal
 
     def state(self) -> tuple[bool, dict[str, str]]:
-        """Whether the node works, and what is to be known of it."""
+        """Whether the node works, and a description of its state."""
         try:
             self._spool.counts()
             has_room = self._spool.space.has_room()
@@ -81,9 +81,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
-        """Say what kind of error it was: socketserver would print the whole of it.
+        """Log the type of the error only: socketserver would print all of it.
 
-        A client that leaves before it has its answer is none.
+        A client that leaves before it has its answer is no error.
         """
         error = sys.exception()
         if not isinstance(error, OSError):
@@ -142,7 +142,7 @@ def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Nothing: who looks is of no interest."""
+            """Log no requests."""
 
     return Handler
 

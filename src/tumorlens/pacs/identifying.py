@@ -1,4 +1,4 @@
-"""Whose an instance is, read in a worker process: a header can be made to take minutes to read."""
+"""Identity of an instance, read in a worker process: a crafted header can take minutes to read."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,17 +61,17 @@ class Isolated:
 
 
 def make(_options: Message) -> Handler:
-    """What the worker processes run; see ``isolation.worker.Factory``."""
+    """Handler of the worker processes; see ``isolation.worker.Factory``."""
 
     def handle(request: Message) -> Iterator[Message]:
         try:
-            found = identify_here(Path(request.content["path"]), "")
+            instance = identify_here(Path(request.content["path"]), "")
         except UnreadableError as error:
             yield Message({"why": str(error)})
         else:
             yield Message({
-                "study": found.study_uid, "instance": found.sop_instance_uid,
-                "digest": found.digest,
+                "study": instance.study_uid, "instance": instance.sop_instance_uid,
+                "digest": instance.digest,
             })  # fmt: skip
 
     return handle

@@ -1,4 +1,4 @@
-"""What happened: counted for the metrics, and one line each in the audit log.
+"""Events: counted for the metrics, with one line each in the audit log.
 
 No line holds data of a patient: studies are named by their salted hashes, and callers by their
 address and AE title.

@@ -23,13 +23,13 @@ OUT_OF_RESOURCES: Final = 0xA700
 DOES_NOT_MATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 OTHER_CONTENT: Final = 0xC111
-"""Of those that say "cannot understand": the UID is known, with other pixels."""
+"""One of the codes for "cannot understand": the UID is known, with other pixels."""
 _NO_LIMIT: Final = 1 << 30
 """pynetdicom counts connections as associations; ``Acceptor`` counts better."""
 
 
 class _Reception:
-    """What the handlers of the events share."""
+    """The event handlers and what they share."""
 
     def __init__(
         self, settings: NodeSettings, spool: Spool, identify: Identify, journal: Journal
@@ -53,7 +53,7 @@ class _Reception:
             self.acceptor.note_data(event)
 
     def rejected(self, event: events.Event) -> None:
-        """Tell both titles: one of them is why, and who sets up the PACS needs to know which."""
+        """Log both titles: one is the reason, and whoever sets up the PACS must know which."""
         peer = event.assoc.requestor
         called = peer.primitive.called_ae_title if peer.primitive else ""
         log.warning(
@@ -67,7 +67,7 @@ class _Reception:
         )
 
     def store(self, event: events.Event) -> int:
-        """Keep the instance, then say so."""
+        """Store the instance, then confirm it."""
         if self.acceptor is None:
             return self._store(event)
         with self.acceptor.associations.busy(event.assoc):
@@ -79,10 +79,10 @@ class _Reception:
             received = incoming(event)
         except OSError:
             return self._refuse(CANNOT_UNDERSTAND, peer, "nothing came")
-        status, kept = self._keep(
+        status, in_spool = self._keep(
             received, getattr(event.request, "AffectedSOPInstanceUID", None), peer
         )
-        if not kept:
+        if not in_spool:
             received.discard()
         return status
 
@@ -90,10 +90,12 @@ class _Reception:
         """Status, and whether the file is in the spool now."""
         try:
             file = received.finish()
-            found = self._identify(file, peer)
-            if not found.study_uid or found.sop_instance_uid != announced:
+            instance = self._identify(file, peer)
+            if not instance.study_uid or instance.sop_instance_uid != announced:
                 return self._refuse(DOES_NOT_MATCH, peer, "not what was announced"), False
-            new = self._spool.accept(found.study_uid, found.sop_instance_uid, file, found.digest)
+            new = self._spool.accept(
+                instance.study_uid, instance.sop_instance_uid, file, instance.digest
+            )
         except UnreadableError as error:
             return self._refuse(CANNOT_UNDERSTAND, peer, str(error)), False
         except OtherContentError as error:
@@ -101,7 +103,7 @@ class _Reception:
         except (OSError, SpoolError, WorkerFaultError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             return self._refuse(OUT_OF_RESOURCES, peer, f"could not be kept: {why}"), False
-        key = self._spool.key(found.study_uid)
+        key = self._spool.key(instance.study_uid)
         self._journal.record("received" if new else "received_again", study=key, peer=peer)
         return SUCCESS, new
 

@@ -22,11 +22,11 @@ class StudyStatus(msgspec.Struct, frozen=True):
     state: str
     instances: int
     attempts: int
-    """To answer it, in vain."""
+    """Failed attempts to answer it."""
     reason: str
     """Why the last try failed; empty where none did."""
     age_s: float
-    """Since its last instance came."""
+    """Seconds since its last instance came."""
     unsent: int
     """Objects of its answer that are still to be delivered."""
 

@@ -29,7 +29,7 @@ def make_private(folder: Path, own_names: frozenset[str]) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-        # It may be a link, as systemd makes one with DynamicUser=; below it none has a place.
+        # It may be a link, as systemd makes one with DynamicUser=; below it none is allowed.
         folder = folder.resolve()
         if POSIX:
             entries = set(os.listdir(folder))  # noqa: PTH208  (names are enough)

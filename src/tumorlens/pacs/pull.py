@@ -27,7 +27,7 @@ class PullError(TumorlensError):
 
 
 class Fetched(NamedTuple):
-    """What a pull has brought."""
+    """Result of a pull."""
 
     instances: int
     failed: int
@@ -60,7 +60,7 @@ def pull(server: WebServer, filters: Mapping[str, str], spool: Spool) -> Fetched
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """What a server or its client makes of odd answers becomes ``PullError``."""
+    """Turn errors that odd answers cause, here or in the client, into ``PullError``."""
     try:
         yield
     except TumorlensError:
@@ -74,18 +74,18 @@ def _answering() -> Iterator[None]:
 
 def _fetch(client: Any, study: str, spool: Spool) -> int:
     """Keep all MR instances of a study, or none: it is answered from what is there."""
-    found: list[tuple[Instance, Path]] = []
+    fetched: list[tuple[Instance, Path]] = []
     try:
         for series in _series(client, study):
             for dataset in client.retrieve_series(study, series):
                 data = finished(dataset).data
-                found.append((identify(io.BytesIO(data), "fetched"), _written(spool, data)))
-        for instance, path in found:
+                fetched.append((identify(io.BytesIO(data), "fetched"), _written(spool, data)))
+        for instance, path in fetched:
             _keep(spool, study, instance, path)
     finally:
-        for _, path in found:
+        for _, path in fetched:
             path.unlink(missing_ok=True)
-    return len(found)
+    return len(fetched)
 
 
 def _written(spool: Spool, data: bytes) -> Path:

@@ -25,10 +25,10 @@ from tumorlens.pacs.private import create_file
 from tumorlens.pacs.space import Space
 
 MAX_BYTES: Final = MAX_FILE_BYTES
-"""Largest file that is kept; of a larger one the rest is thrown away, then it is refused."""
+"""Largest file that is kept; the rest of a larger one is discarded, then it is refused."""
 
 TESTED: Final = "3.0."
-"""Versions of pynetdicom begin so whose inside was looked at and tested."""
+"""Beginning of the pynetdicom versions whose internals were read and tested."""
 _NAME: Final = "NamedTemporaryFile"
 _CHECK_BYTES: Final = 1 << 20
 
@@ -40,7 +40,7 @@ class UntestedVersionError(TumorlensError):
 
 
 class Incoming:
-    """A file on its way in, as far as pynetdicom knows a temporary one.
+    """A file that is being received; pynetdicom treats it as its temporary file.
 
     Errors are kept until ``finish``: raised while data come in they would end pynetdicom's thread.
     """
@@ -147,7 +147,7 @@ def discard_unfinished(event: events.Event) -> None:
     """Delete what a connection leaves half sent, or unhandled; for ``EVT_CONN_CLOSE``."""
     dimse = event.assoc.dimse
     files = [getattr(dimse.message, "_data_set_file", None)]
-    files += [getattr(one, "_dataset_file", None) for _, one in list(dimse.msg_queue.queue)]
+    files += [getattr(message, "_dataset_file", None) for _, message in list(dimse.msg_queue.queue)]
     for file in files:
         if isinstance(file, Incoming):
             file.discard()

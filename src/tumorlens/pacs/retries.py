@@ -1,4 +1,4 @@
-"""When a study may be worked on, by the monotonic clock: a clock that is set holds nothing up.
+"""When a study may be worked on, by the monotonic clock: setting the clock delays nothing.
 
 Only in memory. After a restart everything is due; how often a study was tried is in the database.
 """

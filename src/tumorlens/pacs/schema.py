@@ -24,9 +24,9 @@ CREATE INDEX IF NOT EXISTS objects_by_file ON objects (file, study);
 CREATE INDEX IF NOT EXISTS objects_by_study ON objects (study);
 """
 VERSION: Final = 1
-"""Of the tables; raise it with a change that a version of before would not understand."""
+"""Version of the tables; raise it with a change that earlier versions would not understand."""
 KEPT: Final = 0
-"""Of a file: it is there."""
+"""State of a file: it is there."""
 GOING: Final = 1
 """It is to be deleted, and may be gone."""
 GONE: Final = 2
@@ -42,7 +42,7 @@ _TYPES: Final = {
     },
     "clock": {"seconds": "real", "wall": "real"},
 }  # fmt: skip
-"""Of the values that are relied on; sqlite enforces none of them."""
+"""Types of the values that are relied on; sqlite enforces none of them."""
 _FILED: Final = ("instances", "objects")
 
 
@@ -62,7 +62,7 @@ def is_newer(db: sqlite3.Connection) -> bool:
 
 
 def _version(db: sqlite3.Connection) -> int:
-    """0 of tables that are not made yet."""
+    """0 where there are no tables yet."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     return int(version)
 
@@ -77,7 +77,7 @@ def check(db: sqlite3.Connection) -> None:
 
 
 def mark(db: sqlite3.Connection, sent: str, until: float) -> None:
-    """Say of which files the time is over: of studies in state ``sent`` that closed ``until``."""
+    """Mark for deletion the files of studies in state ``sent`` that closed by ``until``."""
     closed = "(SELECT study FROM studies WHERE state=? AND closed <= ?)"
     for table in _FILED:
         db.execute(
@@ -87,7 +87,7 @@ def mark(db: sqlite3.Connection, sent: str, until: float) -> None:
 
 
 def mark_study(db: sqlite3.Connection, study: str) -> None:
-    """Say that all files of a study are to be deleted."""
+    """Mark all files of a study for deletion."""
     for table in _FILED:
         db.execute(
             f"UPDATE {table} SET file=? WHERE file=? AND study=?",  # noqa: S608
@@ -96,7 +96,7 @@ def mark_study(db: sqlite3.Connection, study: str) -> None:
 
 
 def supersede(db: sqlite3.Connection, study: str, uids: Sequence[str]) -> list[str]:
-    """Forget the unsent objects of a study except ``uids``; returns which they were."""
+    """Forget the unsent objects of a study except ``uids``; return their UIDs."""
     rows = db.execute("SELECT uid FROM objects WHERE study=? AND sent=0", (study,)).fetchall()
     old = sorted({str(uid) for (uid,) in rows} - set(uids))
     db.executemany("DELETE FROM objects WHERE uid=?", [(uid,) for uid in old])
@@ -110,14 +110,14 @@ def unmark(db: sqlite3.Connection) -> None:
 
 
 def forget(db: sqlite3.Connection, state: str, until: float) -> None:
-    """Forget the studies in ``state`` that closed ``until`` and have no files any more."""
+    """Forget the studies in ``state`` that closed by ``until`` and have no files any more."""
     chosen = (
         "(SELECT study FROM studies WHERE state=? AND closed <= ? "
         "AND study NOT IN (SELECT study FROM instances WHERE file<?) "
         "AND study NOT IN (SELECT study FROM objects WHERE file<?))"
     )
     values = (state, until, GONE, GONE)
-    found = db.execute(f"SELECT study FROM studies WHERE study IN {chosen}", values)  # noqa: S608
-    for (study,) in found.fetchall():
+    rows = db.execute(f"SELECT study FROM studies WHERE study IN {chosen}", values)  # noqa: S608
+    for (study,) in rows.fetchall():
         for table in (*_FILED, "studies"):
             db.execute(f"DELETE FROM {table} WHERE study=?", (study,))  # noqa: S608

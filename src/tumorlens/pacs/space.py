@@ -13,14 +13,14 @@ from tumorlens.pacs.private import create_file
 _MARGIN_BYTES: Final = 64 * 1024 * 1024
 _RESERVE_BYTES: Final = 4 * 1024 * 1024
 _MARGIN_SHARE: Final = 20
-"""On a small disk the margin is one part in so many."""
+"""On a small disk the margin is its size divided by this."""
 
 
 class Space:
     """Says whether there is room for more; safe between threads.
 
     New images are refused before the disk is quite full, so that what is there can be answered
-    and delivered. The reserve is a file for the day when something else fills the disk: it is
+    and delivered. The reserve is a file for the case that something else fills the disk: it is
     deleted to let the database write again, and made again when there is room.
     """
 
@@ -31,7 +31,7 @@ class Space:
         self._lock = threading.Lock()
         self._used = 0
         self.is_short = threading.Event()
-        """Set when something was refused for want of room."""
+        """Set when something was refused for lack of room."""
         self.measure()
 
     @property
@@ -41,7 +41,7 @@ class Space:
 
     @property
     def used_bytes(self) -> int:
-        """What the spool holds, of this process's knowledge."""
+        """Bytes in the spool, as far as this process knows."""
         return self._used
 
     def require(self) -> None:
@@ -97,7 +97,7 @@ class Space:
             create_file(self._reserve)
             with self._reserve.open("r+b") as file:
                 _allocate(file.fileno(), size)
-        except OSError:  # another was faster to the room
+        except OSError:  # another process took the room
             self._reserve.unlink(missing_ok=True)
 
 

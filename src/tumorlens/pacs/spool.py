@@ -38,7 +38,7 @@ SENT: Final = "sent"
 FAILED: Final = "failed"
 DROPPED: Final = "dropped"
 REMEMBER_S: Final = 365 * 24 * 3600.0
-"""For so long names of what was answered are known after their study has closed."""
+"""How long names of answered studies are remembered after they closed."""
 _ENDED: Final = "the process ended while the study was being answered"
 _SALT_BYTES: Final = 32
 
@@ -55,10 +55,10 @@ class Waiting(msgspec.Struct, frozen=True):
     key: str
     """A salted hash of its StudyInstanceUID: for files and logs."""
     revision: int
-    """Counts the instances that came."""
+    """Number of instances that came."""
     state: str
     attempts: int
-    """To answer it; the one at work is among them."""
+    """Attempts to answer it, including the current one."""
 
 
 class Spool(Store):
@@ -171,17 +171,17 @@ class Spool(Store):
                 (RECEIVING, MADE),
             ).fetchall()
         waiting = [Waiting(*row) for row in rows]
-        ready = [one for one in waiting if self._is_due(one, quiet_s)]
-        self._retries.keep_only({one.key for one in waiting})
-        return sorted(ready, key=lambda one: self._retries.count(one.key, one.revision))
+        ready = [study for study in waiting if self._is_due(study, quiet_s)]
+        self._retries.keep_only({study.key for study in waiting})
+        return sorted(ready, key=lambda study: self._retries.count(study.key, study.revision))
 
-    def _is_due(self, one: Waiting, quiet_s: float) -> bool:
-        if one.state == RECEIVING and self._retries.quiet(one.key, one.revision) < quiet_s:
+    def _is_due(self, study: Waiting, quiet_s: float) -> bool:
+        if study.state == RECEIVING and self._retries.quiet(study.key, study.revision) < quiet_s:
             return False
-        return not self._retries.waits(one.key, one.revision)
+        return not self._retries.waits(study.key, study.revision)
 
     def begin(self, waiting: Waiting) -> Waiting:
-        """Count a try to answer a study, before it: should the process end, it is known."""
+        """Count an attempt to answer a study before it, so that a crash does not hide it."""
         with self.changing() as db:
             db.execute(
                 "UPDATE studies SET attempts=attempts+1, reason=? WHERE study=? AND revision=?",
@@ -190,7 +190,7 @@ class Spool(Store):
         return msgspec.structs.replace(waiting, attempts=waiting.attempts + 1)
 
     def take_back(self, waiting: Waiting) -> None:
-        """Do not count the try that ``begin`` counted: that it failed was not the study's fault."""
+        """Undo the count of ``begin``: that the attempt failed was not the study's fault."""
         with self.changing() as db:
             db.execute(
                 "UPDATE studies SET attempts=MAX(attempts-1, 0), reason='' "

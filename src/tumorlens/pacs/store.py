@@ -1,6 +1,6 @@
-"""The files of a spool and its database, together: what is deleted is noted, and no more than that.
+"""The files of a spool and its database, which notes every file that is deleted.
 
-See ``spool`` for the order in which things become lasting.
+See ``spool`` for the order in which changes become durable.
 """
 
 import sqlite3
@@ -59,7 +59,7 @@ class Store:
         return self.folder / "incoming"
 
     def study_folder(self, key: str) -> Path:
-        """Where the files of a study lie."""
+        """The folder of a study's files."""
         folder = self.folder / "studies" / key
         if not folder.is_dir():
             folder.mkdir(exist_ok=True, mode=FOLDER_MODE)
@@ -100,7 +100,7 @@ class Store:
                     sync_folder(folder)
 
     def delete_stale(self) -> None:
-        """Delete incoming files that have not changed for long, by no clock but our own."""
+        """Delete incoming files that have not changed for long, by the monotonic clock."""
         before, self._incoming_seen = self._incoming_seen, {}
         for path in self.incoming.iterdir():
             with suppress(FileNotFoundError):  # its sender may finish just now

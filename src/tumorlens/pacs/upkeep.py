@@ -1,4 +1,4 @@
-"""What comes before the work on a spool: claim it, tidy up, and rebuild it after damage."""
+"""Preparation of a spool: lock it, tidy up, and rebuild it after damage."""
 
 import logging
 import time
@@ -52,7 +52,7 @@ def delete_unfinished(spool: Spool) -> None:
 
 def adopt(spool: Spool) -> int:
     """Take images that lie in the spool, but are not in its queue, into it; say how many."""
-    found = [
+    images = [
         (folder.name, image.stem)
         for folder in (spool.folder / "studies").iterdir()
         if folder.is_dir()
@@ -60,7 +60,7 @@ def adopt(spool: Spool) -> int:
     ]
     with spool.changing() as db:
         known = set(db.execute("SELECT study, name FROM instances").fetchall())
-        missing = sorted(set(found) - known)
+        missing = sorted(set(images) - known)
         for study, name in missing:
             db.execute("INSERT INTO instances (study, name) VALUES (?, ?)", (study, name))
             db.execute(

@@ -29,7 +29,7 @@ _FAILURE_REASON: Final = "00081197"
 
 @dataclass(frozen=True, slots=True)
 class WebServer:
-    """Where a DICOMweb server is, and how it is known to be the right one."""
+    """Address of a DICOMweb server, and how its identity is checked."""
 
     url: str
     tls: Tls | None = None
@@ -69,7 +69,7 @@ class _Trusting(HTTPAdapter):
         self, request: PreparedRequest, stream: bool = False, timeout: Any = None,
         verify: bool | str = True, cert: Any = None, proxies: Mapping[str, str] | None = None,
     ) -> Response:  # fmt: skip
-        """See ``HTTPAdapter``; ``verify`` is not asked."""
+        """See ``HTTPAdapter``; ``verify`` is ignored."""
         del verify
         through = dict(proxies) if proxies else None
         return super().send(request, stream, timeout, self._authorities, cert, through)
@@ -77,8 +77,8 @@ class _Trusting(HTTPAdapter):
 
 def reason(error: Exception) -> str:
     """What went wrong in a few words; not the error's own, which quote addresses and queries."""
-    if (found := _tls_error(error)) is not None:
-        return f"TLS ({why(found)})"
+    if (tls_error := _tls_error(error)) is not None:
+        return f"TLS ({why(tls_error)})"
     if isinstance(error, Timeout):
         return "no answer in time"
     if isinstance(error, HTTPError) and error.response is not None:
@@ -92,14 +92,14 @@ def is_duplicate(response: Response) -> bool:
     """Whether a server refuses objects (status 409) for being there already, all of them."""
     try:
         answer = response.json()
-        reasons = [one[_FAILURE_REASON]["Value"] for one in answer[_FAILED_SEQUENCE]["Value"]]
+        codes = [failed[_FAILURE_REASON]["Value"] for failed in answer[_FAILED_SEQUENCE]["Value"]]
     except (AttributeError, KeyError, TypeError, ValueError):
         return False
-    return bool(reasons) and all(one == [DUPLICATE] for one in reasons)
+    return bool(codes) and all(code == [DUPLICATE] for code in codes)
 
 
 def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
-    """What OpenSSL said, below what urllib3 and requests have made of it."""
+    """OpenSSL's error, below those of urllib3 and requests."""
     while error is not None and not isinstance(error, ssl.SSLError):
         error = error.__cause__ or error.__context__
     return error

@@ -20,17 +20,17 @@ log = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.5
 _NO_ROOM_S: Final = 2.0
-"""Between two looks whether the disk takes something again."""
+"""Pause before the next check whether the disk has room again."""
 _COMPLAIN_S: Final = 60.0
-"""Between two lines of the log that say the same."""
+"""Shortest time between two equal lines of the log."""
 _PRUNE_S: Final = 60.0
 _LONGEST_RETRY_S: Final = 300.0
 _MAX_ATTEMPTS: Final = 5
-"""To classify; to deliver is tried for ever."""
+"""Attempts to classify; delivery is tried without limit."""
 _MAX_FAULTS: Final = 2
-"""To classify, where the study has ended its process, or filled its memory or time."""
+"""Attempts to classify a study that ended its process, or exceeded its memory or time."""
 _MAX_INTERRUPTED: Final = 20
-"""To classify, where this process ended meanwhile: that says little about the study."""
+"""Attempts to classify where this process ended meanwhile: that says little about the study."""
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -42,7 +42,7 @@ Raises ``InputError`` where the study ended its process, or filled memory or tim
 
 
 class Worker:
-    """Works the queue off, one study at a time, in the thread that calls it."""
+    """Processes the queue, one study at a time, in the thread that calls it."""
 
     def __init__(
         self, spool: Spool, answer: Answer, destination: Destination, *,
@@ -99,51 +99,51 @@ class Worker:
             self._spool.space.hold_reserve()
 
     def once(self, stop: threading.Event | None = None) -> int:
-        """Work on every study that is due; say on how many.
+        """Work on every study that is due; return how many.
 
-        While the destination is out of reach studies are answered, and what is made waits.
+        While the destination is out of reach, studies are answered, and their answers wait.
         """
         worked = 0
         self.last_look = time.monotonic()
-        for one in self._spool.due(self._quiet_s):
+        for study in self._spool.due(self._quiet_s):
             if stop is not None and stop.is_set():
                 break
-            if one.state != MADE or not self._pause.lasts():
+            if study.state != MADE or not self._pause.lasts():
                 self.last_look = time.monotonic()
-                self._work(one)
+                self._work(study)
                 worked += 1
         return worked
 
-    def _work(self, one: Waiting) -> None:
+    def _work(self, study: Waiting) -> None:
         try:
-            if one.state == RECEIVING and not self._answered(one):
+            if study.state == RECEIVING and not self._answered(study):
                 return
             if not self._pause.lasts():
-                self._deliver(one)
+                self._deliver(study)
         except SendError as error:
             if isinstance(error, UnreachableError):
                 self._pause.begin()
-            log.warning("study %s: not delivered (%s); will try again", one.key, error)
-            self._journal.record("not_delivered", study=one.key, reason=str(error))
-            self._spool.postpone(one, _delay(self._spool.tries(one), self._retry_s))
+            log.warning("study %s: not delivered (%s); will try again", study.key, error)
+            self._journal.record("not_delivered", study=study.key, reason=str(error))
+            self._spool.postpone(study, _delay(self._spool.tries(study), self._retry_s))
 
-    def _answered(self, one: Waiting) -> bool:
+    def _answered(self, study: Waiting) -> bool:
         """Answer a study; False where it has to wait, or is set aside."""
-        if one.attempts >= _MAX_INTERRUPTED:
-            self._set_aside(one, "the process ended in each of them")
+        if study.attempts >= _MAX_INTERRUPTED:
+            self._set_aside(study, "the process ended in each of them")
             return False
-        if lost := self._spool.lost(one.key):
-            self._set_aside(one, f"files of {lost} images are missing; send the study again")
+        if lost := self._spool.lost(study.key):
+            self._set_aside(study, f"files of {lost} images are missing; send the study again")
             return False
         self._spool.space.require_some()  # to find out after the work would be a waste
-        begun = self._spool.begin(one)
+        begun = self._spool.begin(study)
         try:
             answer = self._answer(begun)
             self._spool.keep_answer(begun, answer.objects)
         except SpoolError:
             raise
         except (CrashedError, DeadlineError, LimitExceededError) as error:
-            self._journal.record("worker_replaced", study=one.key, reason=error.kind)
+            self._journal.record("worker_replaced", study=study.key, reason=error.kind)
             self._fail(begun, _why(error), _MAX_FAULTS)
             return False
         except OSError as error:
@@ -156,42 +156,42 @@ class Worker:
             # Not its text, nor a traceback: both may quote the file.
             self._fail(begun, type(error).__name__, _MAX_ATTEMPTS)
             return False
-        log.info("study %s: %d objects made", one.key, len(answer.objects))
-        self._journal.record("answered", study=one.key, objects=len(answer.objects))
+        log.info("study %s: %d objects made", study.key, len(answer.objects))
+        self._journal.record("answered", study=study.key, objects=len(answer.objects))
         return True
 
-    def _answer(self, one: Waiting) -> StudyAnswer:
-        folder = self._spool.study_folder(one.key)
-        delivered = self._spool.delivered(one.key, REPORT)
-        answer = self._answer_study(one.key, folder, delivered)
+    def _answer(self, study: Waiting) -> StudyAnswer:
+        folder = self._spool.study_folder(study.key)
+        delivered = self._spool.delivered(study.key, REPORT)
+        answer = self._answer_study(study.key, folder, delivered)
         for note in answer.notes:
-            log.warning("study %s: %s", one.key, note)
+            log.warning("study %s: %s", study.key, note)
         return answer
 
-    def _fail(self, one: Waiting, reason: str, most: int) -> None:
-        if one.attempts >= most:
-            self._set_aside(one, reason)
+    def _fail(self, study: Waiting, reason: str, most: int) -> None:
+        if study.attempts >= most:
+            self._set_aside(study, reason)
             return
-        log.error("study %s: %s; will try again", one.key, reason)
-        self._journal.record("not_answered", study=one.key, reason=reason)
-        self._spool.postpone(one, _delay(one.attempts - 1, self._retry_s), reason)
+        log.error("study %s: %s; will try again", study.key, reason)
+        self._journal.record("not_answered", study=study.key, reason=reason)
+        self._spool.postpone(study, _delay(study.attempts - 1, self._retry_s), reason)
 
-    def _set_aside(self, one: Waiting, reason: str) -> None:
-        log.error("study %s: set aside after %d tries: %s", one.key, one.attempts, reason)
-        self._journal.record("set_aside", study=one.key, reason=reason)
-        self._spool.finish(one, FAILED, reason)
+    def _set_aside(self, study: Waiting, reason: str) -> None:
+        log.error("study %s: set aside after %d tries: %s", study.key, study.attempts, reason)
+        self._journal.record("set_aside", study=study.key, reason=reason)
+        self._spool.finish(study, FAILED, reason)
 
-    def _deliver(self, one: Waiting) -> None:
+    def _deliver(self, study: Waiting) -> None:
         refused: SendError | None = None
-        for uid, sop_class in self._spool.unsent(one.key):
+        for uid, sop_class in self._spool.unsent(study.key):
             path = self._spool.object_path(uid)
             if not self._spool.is_whole(uid):
                 log.error(
                     "study %s: a file of its answer is missing or damaged; the answer is computed "
                     "again",
-                    one.key,
+                    study.key,
                 )
-                self._spool.answer_again(one)
+                self._spool.answer_again(study)
                 return
             try:
                 self._send(path, sop_class)
@@ -204,9 +204,9 @@ class Worker:
             self._pause.end()
         if refused is not None:
             raise refused
-        self._spool.finish(one)
-        log.info("study %s: delivered", one.key)
-        self._journal.record("delivered", study=one.key)
+        self._spool.finish(study)
+        log.info("study %s: delivered", study.key)
+        self._journal.record("delivered", study=study.key)
 
     def _send(self, path: Path, sop_class: str) -> None:
         try:
@@ -218,7 +218,7 @@ class Worker:
 
 
 class _Pause:
-    """For how long nothing is sent: one study finds out that the destination is down, not all."""
+    """Time in which nothing is sent: a destination that is down is tried once, not per study."""
 
     def __init__(self, retry_s: float) -> None:
         self._retry_s, self._failures, self._until = retry_s, 0, 0.0

@@ -1,4 +1,4 @@
-"""Who asks, and whether they still wait."""
+"""Clients: whose turn it is, and whether they still wait."""
 
 import asyncio
 import itertools
@@ -16,13 +16,13 @@ _numbers: Final = itertools.count()
 
 
 def turn_of(request: Request) -> Turn:
-    """Whose turn a request's work takes: the client's (address and token), and its own."""
+    """The turn of a request's work: its client (address and token), and its own number."""
     host = request.client.host if request.client else ""
     return (host, request.headers.get("authorization", "")), next(_numbers)
 
 
 async def unless_gone(request: Request, working: Coroutine[Any, Any, Result]) -> Result:
-    """What ``working`` gives; it is cancelled where the client leaves first.
+    """The result of ``working``, which is cancelled where the client leaves first.
 
     To be called when the body has been read.
     """

@@ -1,8 +1,8 @@
-"""Which connections stay: clients that say nothing, or read nothing, shut nobody out.
+"""Limits on connections: clients that send or read nothing do not shut others out.
 
 A connection waits for its client while a request has not arrived as a whole, and while an answer
-is not read. Where all places are taken, the one of these in which nothing moved for longest is
-closed for a new one, of the address that holds most of them.
+is not read. At the limit, one of these is closed for a new one: the one that has been idle for
+longest, of the address that holds most of them.
 """
 
 import os
@@ -17,17 +17,17 @@ if sys.platform != "win32":
 BACKLOG: Final = 256
 """Connections that are taken at once, before any of them can be closed."""
 IDLE_SECONDS: Final = 2.0
-"""A connection makes room for another if nothing moved in it for so long."""
+"""A connection that was idle for so long may be closed for another."""
 _OTHER_FILES: Final = 32
 _FEWEST: Final = 8
 
 
 class Connection(Protocol):
-    """What is asked of one."""
+    """What ``Connections`` needs of a connection."""
 
     @property
     def address(self) -> str:
-        """Of the client."""
+        """IP address of the client."""
 
     def waits_for_client(self) -> bool:
         """Whether it is the client's turn to send or to read."""
@@ -44,36 +44,38 @@ class Connections:
         self._most = most
         self._moved: OrderedDict[Connection, float] = OrderedDict()
 
-    def enter(self, one: Connection) -> None:
-        """Take a new one; another may have to go for it."""
+    def enter(self, connection: Connection) -> None:
+        """Add a new one; another may be closed for it."""
         if len(self._moved) >= self._most:
             self.make_room()
-        self.note(one)
+        self.note(connection)
 
-    def note(self, one: Connection) -> None:
+    def note(self, connection: Connection) -> None:
         """Something moved in it."""
-        self._moved[one] = time.monotonic()
-        self._moved.move_to_end(one)
+        self._moved[connection] = time.monotonic()
+        self._moved.move_to_end(connection)
 
-    def leave(self, one: Connection) -> None:
+    def leave(self, connection: Connection) -> None:
         """It is closed."""
-        self._moved.pop(one, None)
+        self._moved.pop(connection, None)
 
     def make_room(self) -> None:
         """Close one, if there is one that has been idle."""
         limit = time.monotonic() - IDLE_SECONDS
         idle = [
-            one for one, moved in self._moved.items() if moved < limit and one.waits_for_client()
+            connection
+            for connection, moved in self._moved.items()
+            if moved < limit and connection.waits_for_client()
         ]
         if idle:
-            ((largest, _),) = Counter(one.address for one in idle).most_common(1)
-            leaving = next(one for one in idle if one.address == largest)
+            ((largest, _),) = Counter(connection.address for connection in idle).most_common(1)
+            leaving = next(connection for connection in idle if connection.address == largest)
             self.leave(leaving)
             leaving.drop()
 
 
-def places(wanted: int) -> int:
-    """How many connections there may be, of ``wanted``: each takes a file handle of the process.
+def connection_limit(wanted: int) -> int:
+    """How many of ``wanted`` connections are possible: each needs a file handle of the process.
 
     Raises the limit of handles as far as the system lets it.
     """

@@ -1,4 +1,4 @@
-"""What stands before and after every route: who may ask, what headers go out, what is logged.
+"""Checks before every route, headers of every answer, and the request log.
 
 The log has the method, the route's template, the status, sizes and times: never a path as it was
 sent, a query, a file name or an error's words, any of which may name a patient.
@@ -121,12 +121,12 @@ class Guard:
             )  # fmt: skip
 
     def _is_called(self, header: str) -> bool:
-        """Whether the server goes by this name; with ``*`` by any that is one."""
+        """Whether the server may be called by this name; with ``*`` any valid name may."""
         name = _host(header)
         return bool(name) or not header if self._any_host else name in self._hosts
 
     def _is_foreign(self, headers: Headers) -> bool:
-        """Whether a page asks that this server, or the proxy before it, has not sent.
+        """Whether the request comes from a page that neither this server nor its proxy sent.
 
         A page of another port or subdomain (``same-site``) is as foreign as any.
         """
@@ -137,22 +137,22 @@ class Guard:
         # A browser that says it is the same has compared; a proxy may have changed the host.
         if origin is None or site == "same-origin":
             return False
-        scheme, _, place = origin.partition("://")
-        if not place or scheme not in _DEFAULT_PORTS:
+        scheme, _, address = origin.partition("://")
+        if not address or scheme not in _DEFAULT_PORTS:
             return True  # "null": a file, a sandbox
-        if _with_port(place, scheme) == _with_port(headers.get("host", ""), scheme):
+        if _with_port(address, scheme) == _with_port(headers.get("host", ""), scheme):
             return False
-        name = _host(place)
+        name = _host(address)
         return name in LOOPBACK_NAMES or name not in self._hosts
 
     def _is_known(self, authorization: str) -> bool:
         """Compare with every token, in a time that depends on none of them."""
         scheme, _, token = authorization.partition(" ")
         digest = _digest(token.strip())
-        found = False
+        matches = False
         for known in self._tokens:
-            found |= hmac.compare_digest(digest, known)
-        return found and scheme.lower() == "bearer"
+            matches |= hmac.compare_digest(digest, known)
+        return matches and scheme.lower() == "bearer"
 
     def _note(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
@@ -200,9 +200,9 @@ class _Exchange:
         await self._send(message)
 
     async def _drain(self) -> bool:
-        """Throw away what is left of the body, if that is bounded; say whether it is gone.
+        """Discard the rest of the body, if that is bounded; say whether all of it was read.
 
-        As long as it comes: a client that pauses is not waited for.
+        Only while it arrives: a client that pauses is not waited for.
         """
         headers = Headers(scope=self._scope)
         if "expect" in headers:
@@ -232,19 +232,19 @@ def _path(scope: Scope) -> str:
 
 def _host(header: str) -> str:
     """Name without port: ``[::1]:8000`` is ``[::1]``. Empty for what is no host (RFC 9110 7.2)."""
-    found = _HOST.fullmatch(header.lower())
-    return found[1] if found else ""
+    match = _HOST.fullmatch(header.lower())
+    return match[1] if match else ""
 
 
-def _with_port(place: str, scheme: str) -> tuple[str, str]:
+def _with_port(address: str, scheme: str) -> tuple[str, str]:
     """Name and port, which ``scheme`` gives where it is not stated."""
-    name = _host(place)
-    port = place[len(name) + 1 :] if name else ""
-    return name or place, port or _DEFAULT_PORTS[scheme]
+    name = _host(address)
+    port = address[len(name) + 1 :] if name else ""
+    return name or address, port or _DEFAULT_PORTS[scheme]
 
 
 def _without_text(send: Send) -> Send:
-    """Of a life cycle that ends at once, the framework would have the whole traceback logged."""
+    """Drop the traceback that the framework would log where start or shutdown fails."""
 
     async def quietly(message: Message) -> None:
         failed = message["type"].endswith(".failed")
@@ -254,7 +254,7 @@ def _without_text(send: Send) -> Send:
 
 
 def _digest(token: str) -> bytes:
-    """Of equal length for all tokens, so that comparing tells nothing of theirs."""
+    """Of equal length for all tokens, so that comparing reveals no length."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 

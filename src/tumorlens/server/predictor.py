@@ -22,7 +22,7 @@ from tumorlens.server.metrics import Metrics
 from tumorlens.server.problems import no_room, no_worker
 from tumorlens.server.renaming import file_name
 from tumorlens.server.settings import MIB, Settings
-from tumorlens.server.tasks import Made
+from tumorlens.server.tasks import EncodedRecord
 from tumorlens.server.uploads import Upload
 
 LOG: Final = logging.getLogger("tumorlens.server")
@@ -57,7 +57,7 @@ class Predictor:
     async def records(
         self, uploads: list[Upload], ticket: Ticket, turn: Turn, *, heatmap: HeatmapMode,
         preview: bool,
-    ) -> list[Made]:  # fmt: skip
+    ) -> list[EncodedRecord]:  # fmt: skip
         """One record a file, in order. ``uploads`` is emptied: bytes are let go once decoded."""
         waiting = []
         while uploads:
@@ -68,18 +68,18 @@ class Predictor:
 
     async def _record(
         self, request: Message, name: str, size: int, ticket: Ticket, turn: Turn
-    ) -> Made:
+    ) -> EncodedRecord:
         seconds = self._seconds(self._limits.file_seconds, size)
-        found = await self._run(request, name, seconds, turn)
+        outcome = await self._run(request, name, seconds, turn)
         # Not needed any more, however long the other files of the request still take.
         ticket.free(size)
-        if found.error is not None:
-            return self._count(tasks.failure(name, found.error, name))
-        return self._count(tasks.read_record(found.parts[0]))
+        if outcome.error is not None:
+            return self._count(tasks.failure(name, outcome.error, name))
+        return self._count(tasks.read_record(outcome.parts[0]))
 
     async def study(
         self, uploads: list[Upload], ticket: Ticket, turn: Turn
-    ) -> tuple[list[Made], int]:
+    ) -> tuple[list[EncodedRecord], int]:
         """Records of one study, and how many of its files are not images."""
         seconds = self._seconds(self._limits.study_seconds, ticket.bytes)
         names = [upload.name for upload in uploads]
@@ -89,10 +89,10 @@ class Predictor:
             while reading.goes_on:
                 request = tasks.study_request(folder, names, self._limits.pixels, reading.start)
                 reading.take(await self._run(request, "study", reading.left(), turn))
-        for made in reading.made:
-            self._count(made)
+        for record in reading.records:
+            self._count(record)
         # The study's own answer goes first, though it is made last.
-        return sorted(reading.made, key=lambda made: not made.of_study), reading.skipped
+        return sorted(reading.records, key=lambda record: not record.of_study), reading.skipped
 
     async def _run(self, request: Message, source: str, seconds: float, turn: Turn) -> Outcome:
         """Cancelled with the task that awaits it: a client that leaves frees its worker.
@@ -108,18 +108,18 @@ class Predictor:
     def _seconds(self, least: float, size: int) -> float:
         return least + self._limits.mib_seconds * size / MIB
 
-    def _count(self, made: Made) -> Made:
-        """Count what became of an image, and pass it on."""
-        self._metrics.images.labels(made.outcome).inc()
-        return made
+    def _count(self, record: EncodedRecord) -> EncodedRecord:
+        """Count the outcome of an image, and return its record."""
+        self._metrics.images.labels(record.outcome).inc()
+        return record
 
 
 class _Study:
-    """What is known of a study so far. An input that ends its worker costs the others nothing."""
+    """The records of a study so far. An input that ends its worker does not affect the others."""
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
-        self.made: list[Made] = []
+        self.records: list[EncodedRecord] = []
         self.skipped = 0
         self.start = 0
         self.goes_on = True
@@ -135,7 +135,7 @@ class _Study:
         for part in outcome.parts:
             content = part.content
             if "outcome" in content:
-                self.made.append(tasks.read_record(part))
+                self.records.append(tasks.read_record(part))
             elif "at" in content:
                 at, path = int(content["at"]), str(content["path"])
             else:
@@ -144,7 +144,7 @@ class _Study:
         self.goes_on = False
         if error is None:
             return
-        self.made.append(tasks.failure(path, error, "study"))
+        self.records.append(tasks.failure(path, error, "study"))
         self._crashes += 1
         if at is None or at + 1 >= inputs:
             return
@@ -152,7 +152,7 @@ class _Study:
             self.start, self.goes_on = at + 1, True
         else:
             left = type(error)(f"study: {inputs - at - 1} of its {inputs} inputs were not read")
-            self.made.append(tasks.failure("study", left, "study"))
+            self.records.append(tasks.failure("study", left, "study"))
 
 
 @asynccontextmanager

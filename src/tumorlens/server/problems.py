@@ -55,7 +55,7 @@ def no_worker() -> Problem:
 
 
 def stopped() -> Problem:
-    """The server was told twice to end, or did not get done in time."""
+    """The server was told twice to end, or did not finish in time."""
     return _later("stopped", "the server was stopped before it had answered")
 
 
@@ -113,7 +113,7 @@ def _validation_error(request: Request, error: RequestValidationError) -> Respon
 
 
 def _unexpected(request: Request, _: Exception) -> Response:
-    """Say nothing of what happened inside; the log has the place of the error."""
+    """Reveal nothing of the error; the log has its type and place."""
     return _problem(
         request, Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an internal error")
     )

@@ -9,7 +9,7 @@ _DIGITS: Final = 5
 
 
 def file_name(number: int) -> str:
-    """What the file ``number`` of a study is called on the disk: no client's word."""
+    """Name on the disk of the file ``number`` of a study; nothing of it comes from a client."""
     return f"{number:0{_DIGITS}d}"
 
 
@@ -26,14 +26,14 @@ class Renaming:
     def __call__(self, value: Any) -> Any:
         """``value``, as JSON can hold it, with the client's names."""
         if isinstance(value, dict):
-            return {key: self(one) for key, one in value.items()}
+            return {key: self(member) for key, member in value.items()}
         if isinstance(value, list | tuple):
-            return [self(one) for one in value]
+            return [self(element) for element in value]
         return self._pattern.sub(self._name, value) if isinstance(value, str) else value
 
-    def _name(self, found: re.Match[str]) -> str:
-        number = found.group(1)
+    def _name(self, match: re.Match[str]) -> str:
+        number = match.group(1)
         if number is None:
             return "study"
-        place = int(number)
-        return self._names[place] if place < len(self._names) else "study"
+        index = int(number)
+        return self._names[index] if index < len(self._names) else "study"

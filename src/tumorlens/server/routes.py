@@ -13,7 +13,7 @@ from tumorlens.server.clients import turn_of, unless_gone
 from tumorlens.server.predictor import HeatmapMode
 from tumorlens.server.problems import MEDIA_TYPE, Problem
 from tumorlens.server.state import State
-from tumorlens.server.tasks import Made
+from tumorlens.server.tasks import EncodedRecord
 
 _PROBLEMS: Final = {
     400: "The request is malformed.",
@@ -101,10 +101,10 @@ async def predictions(
         working = state.predictor.records(
             files, ticket, turn_of(request), heatmap=heatmap, preview=preview
         )
-        made = await unless_gone(request, working)
-    if all(one.failed for one in made):
-        raise _no_usable_file(made, f"none of {len(made)} files")
-    return _records(made)
+        records = await unless_gone(request, working)
+    if all(record.failed for record in records):
+        raise _no_usable_file(records, f"none of {len(records)} files")
+    return _records(records)
 
 
 @api.post(
@@ -128,11 +128,11 @@ async def study(request: Request) -> Response:
     with state.admission.study_ticket() as ticket:
         files = await uploads.receive(request, state.settings.limits, ticket)
         working = state.predictor.study(files, ticket, turn_of(request))
-        made, skipped = await unless_gone(request, working)
-    if all(one.failed for one in made):
-        nothing = f"none of {len(made)} inputs" if made else "no image among the files"
-        raise _no_usable_file(made, nothing)
-    return _records(made, skipped=skipped)
+        records, skipped = await unless_gone(request, working)
+    if all(record.failed for record in records):
+        nothing = f"none of {len(records)} inputs" if records else "no image among the files"
+        raise _no_usable_file(records, nothing)
+    return _records(records, skipped=skipped)
 
 
 @api.get(
@@ -200,19 +200,19 @@ async def prometheus(request: Request) -> Response:
     return Response(text, media_type=metrics.MEDIA_TYPE)
 
 
-def _no_usable_file(made: Sequence[Made], otherwise: str) -> Problem:
+def _no_usable_file(encoded: Sequence[EncodedRecord], otherwise: str) -> Problem:
     """What is wrong with the one file, or ``otherwise``; the records say it of each."""
-    records = [one.record() for one in made]
+    records = [record.record() for record in encoded]
     detail = records[0]["error"]["message"] if len(records) == 1 else otherwise
     return Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "no_usable_file", detail, predictions=records
     )  # fmt: skip
 
 
-def _records(made: Sequence[Made], **more: Any) -> Response:
+def _records(records: Sequence[EncodedRecord], **more: Any) -> Response:
     """The records as the workers wrote them, unread."""
     rest = tasks.to_json({**more, "notice": RESEARCH_NOTICE})
-    body = b'{"predictions": [' + b", ".join(one.json for one in made) + b"], " + rest[1:]
+    body = b'{"predictions": [' + b", ".join(record.json for record in records) + b"], " + rest[1:]
     return Response(body, media_type="application/json")
 
 

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tumorlens.errors import AddressError
 from tumorlens.server.app import create_app
-from tumorlens.server.connections import BACKLOG, Connections, places
+from tumorlens.server.connections import BACKLOG, Connections, connection_limit
 from tumorlens.server.guard import HEADERS
 from tumorlens.server.problems import malformed
 from tumorlens.server.settings import Settings
@@ -22,7 +22,7 @@ from tumorlens.server.settings import Settings
 LOG: Final = logging.getLogger("tumorlens.server")
 _GRACE_SECONDS: Final = 30
 _QUIET_SECONDS: Final = 10.0
-"""Between two lines of the log about connections that cannot be served."""
+"""Shortest time between two lines of the log about connections that cannot be served."""
 _QUEUE: Final = 2048
 """Connections that the system holds until they are taken."""
 _GETS: Final = frozenset({"GET", "HEAD"})
@@ -57,14 +57,14 @@ def config(settings: Settings) -> uvicorn.Config:
     """Uvicorn's part of ``settings``."""
     limits = settings.limits
     app = create_app(settings)
-    most = places(limits.connections)
+    most = connection_limit(limits.connections)
 
     class Protocol(_PatientProtocol):
         header_seconds = limits.header_seconds
         read_seconds = limits.body_seconds
         crowd = Connections(most - 1)
 
-    # It says of what a client sends, byte by byte, where it is wrong.
+    # It would log the bytes that a client sends where they are malformed.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     return uvicorn.Config(
         app,
@@ -95,7 +95,7 @@ class Server(uvicorn.Server):
         self._noted = -_QUIET_SECONDS
 
     def _note_fault(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Say what kind of fault there was outside of requests; asyncio would print all of it.
+        """Log the kind of a fault outside of requests; asyncio would print all of it.
 
         Without file handles no connection can be taken, a thousand times a second.
         """
@@ -125,7 +125,7 @@ class _PatientProtocol(H11Protocol):
     """Ends connections whose clients take too long: to send headers, or to read an answer.
 
     Uvicorn limits the time between requests, not that within one, and an attacker needs no more
-    than a byte a minute to hold a connection. Patience has an end.
+    than a byte a minute to hold a connection.
     """
 
     header_seconds = 15.0

@@ -1,8 +1,8 @@
-"""Studies on the disk while they are read, and what a killed server has left there.
+"""Temporary folders of studies, and the removal of those that a killed server has left.
 
-Each lies in a folder of its own that only the server's user can open. The folder holds a file that
-is locked as long as the server works on it: the system lets go of the lock when the server dies,
-however that happens, and the next one deletes what nobody holds.
+Each study has a folder that only the server's user can open. The folder holds a file that is
+locked as long as the server works on it: the system releases the lock when the server dies,
+however that happens, and the next server deletes the folders that nobody holds.
 """
 
 import contextlib
@@ -28,22 +28,22 @@ _JUST_MADE_SECONDS: Final = 60.0
 def folder() -> Iterator[Path]:
     """An empty folder, gone at the end; raises ``OSError`` where the disk is full."""
     with (
-        tempfile.TemporaryDirectory(prefix=_PREFIX) as made,
-        (Path(made) / _LOCK).open("wb") as lock,
+        tempfile.TemporaryDirectory(prefix=_PREFIX) as parent,
+        (Path(parent) / _LOCK).open("wb") as lock,
     ):
         _hold(lock)
-        place = Path(made) / "study"
-        place.mkdir()
-        yield place
+        study_folder = Path(parent) / "study"
+        study_folder.mkdir()
+        yield study_folder
 
 
 def sweep() -> int:
-    """Delete what killed servers of this user have left; say how many folders."""
+    """Delete what killed servers of this user have left; return how many folders."""
     deleted = 0
-    for found in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
-            if _is_ours(found) and not _is_held(found):
-                shutil.rmtree(found)
+            if _is_ours(path) and not _is_held(path):
+                shutil.rmtree(path)
                 deleted += 1
     return deleted
 

@@ -47,10 +47,10 @@ class Asset(NamedTuple):
 
 def assets(bundle: Bundle) -> dict[str, Asset]:
     """All files by their path below the page, ``bundle`` as ``model/`` among them."""
-    shipped = _shipped(_folder(), "")
-    found = {name.removesuffix(".gz"): _asset(name, data) for name, data in shipped}
+    pairs = _shipped(_folder(), "")
+    shipped = {name.removesuffix(".gz"): _asset(name, data) for name, data in pairs}
     # The examples are phantoms: another network than theirs has never seen the like.
-    return found | _model(bundle, "model") | _model(load(EXAMPLES), "examples/model")
+    return shipped | _model(bundle, "model") | _model(load(EXAMPLES), "examples/model")
 
 
 def _model(bundle: Bundle, folder: str) -> dict[str, Asset]:

@@ -1,5 +1,5 @@
-"""What the server asks of its worker processes, and what they answer. Imports nothing heavy: the
-process that listens has no use for the network or for decoders."""
+"""Requests of the server to its worker processes, and their answers. Imports nothing heavy: the
+process that listens needs neither the network nor decoders."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def study_request(folder: Path, names: Sequence[str], pixels: int, start: int) -
     return Message(content)
 
 
-class Made(NamedTuple):
+class EncodedRecord(NamedTuple):
     """A record, as a worker has written it."""
 
     outcome: str
@@ -66,34 +66,34 @@ class Made(NamedTuple):
 
     def record(self) -> Record:
         """Its fields."""
-        found: Record = json.loads(self.json)
-        return found
+        fields: Record = json.loads(self.json)
+        return fields
 
 
-def part(made: Record) -> Message:
+def part(record: Record) -> Message:
     """A record as a part of an answer."""
-    failed = "error" in made
-    outcome = f"error_{made['error']['kind']}" if failed else made["decision"]
-    if "members" in made:
+    failed = "error" in record
+    outcome = f"error_{record['error']['kind']}" if failed else record["decision"]
+    if "members" in record:
         outcome = f"study_{outcome}"
-    return Message({"outcome": outcome}, (to_json(made),))
+    return Message({"outcome": outcome}, (to_json(record),))
 
 
-def read_record(part: Message) -> Made:
+def read_record(part: Message) -> EncodedRecord:
     """The record in a part of an answer; raise ``ValueError`` where there is none."""
     outcome = str(part.content.get("outcome"))
     if _OUTCOME.fullmatch(outcome) is None or len(part.blobs) != 1:
         raise ValueError("a worker's answer is not a record")
-    return Made(outcome, part.blobs[0])
+    return EncodedRecord(outcome, part.blobs[0])
 
 
-def failure(path: str, error: InputError, source: str) -> Made:
+def failure(path: str, error: InputError, source: str) -> EncodedRecord:
     """The record of ``error``, with ``path`` where its message begins with ``source``."""
     message = path + str(error).removeprefix(source)
     record = {"path": path, "error": {"kind": error.kind, "message": message}}
-    return Made(f"error_{error.kind}", to_json(record))
+    return EncodedRecord(f"error_{error.kind}", to_json(record))
 
 
-def to_json(made: Record) -> bytes:
-    """UTF-8. A name may hold what is no text; it is sent as an escape, as ``predict`` does."""
-    return json.dumps(made, ensure_ascii=False).encode("utf-8", "backslashreplace")
+def to_json(content: Record) -> bytes:
+    """UTF-8. Bytes of a name that are no text are escaped, as ``predict`` does."""
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")

@@ -1,8 +1,8 @@
-"""What a worker process of the server does: from bytes or files to records as JSON.
+"""The worker processes of the server: from bytes or files to records as JSON.
 
-What an image is, what is wrong with it and what it shows all come from ``imaging`` and
-``inference``; a record is what ``tumorlens predict`` writes. Nothing here runs in the process that
-listens: a damaged file can hang, fill or end no more than the worker (``isolation``).
+Reading and classifying are done by ``imaging`` and ``inference``; a record is what ``tumorlens
+predict`` writes. Nothing here runs in the process that listens: a damaged file can block or end
+only the worker, or fill its memory (``isolation``).
 """
 
 import base64
@@ -73,51 +73,51 @@ class _Work:
 
     def _study(self, asked: Record) -> Iterator[Message]:
         renaming = Renaming(asked["folder"], asked["names"])
-        found = finder.find(renaming.whole)
+        listing = finder.find(renaming.whole)
         answers: list[ImageAnswer] = []
         facts: list[AcquisitionFacts | None] = []
-        yield Message({"skipped": found.skipped + found.own, "inputs": len(found.inputs)})
-        for place, one in enumerate(found.inputs[asked["start"] :], asked["start"]):
-            yield Message({"at": place, "path": renaming(one.path)})
-            for made in self._records(one, answers, facts):
-                yield part(renaming(made))
+        yield Message({"skipped": listing.skipped + listing.own, "inputs": len(listing.inputs)})
+        for number, source in enumerate(listing.inputs[asked["start"] :], asked["start"]):
+            yield Message({"at": number, "path": renaming(source.path)})
+            for record in self._records(source, answers, facts):
+                yield part(renaming(record))
         # After a crash only a part of the study is answered here: that is no answer for all of it.
         if not asked["start"]:
             for study, _ in fuse_patients(self._classifier, renaming.whole, answers, facts):
                 yield part(renaming(records.record(study)))
-        for path, error in found.failures:
+        for path, error in listing.failures:
             yield part(renaming(records.record(Failure.of(path, error))))
 
     def _records(
-        self, one: Input, answers: list[ImageAnswer], facts: list[AcquisitionFacts | None]
+        self, source: Input, answers: list[ImageAnswer], facts: list[AcquisitionFacts | None]
     ) -> Iterator[Record]:
-        """Of one input, whose answer and facts are added to ``answers`` and ``facts``.
+        """The records of an input, whose answer and facts are added to ``answers`` and ``facts``.
 
         Never more than one series or volume is in memory.
         """
         missing: Failures = ()
         try:
-            image, missing = one.read()
+            image, missing = source.read()
             answers.append(answer_image(self._classifier, image).answer)
             facts.append(image.facts)
             yield records.record(answers[-1])
         except InputError as error:
-            missing = ((one.path, error), *missing)
+            missing = ((source.path, error), *missing)
         for file, reason in missing:
             yield records.record(Failure.of(file, reason))
 
 
 def _illustrate(answer: RawPrediction, image: MedicalImage, heatmap: str, preview: bool) -> Record:
-    """Add what was asked for to see."""
+    """Add the heatmap and the preview that the request asks for."""
     prediction = answer.prediction if heatmap == "0" else answer.explained()
-    made = _record(prediction)
+    record = _record(prediction)
     if heatmap == "1" and prediction.heatmap is not None:
-        made["heatmap"]["overlay_png"] = _base64(
+        record["heatmap"]["overlay_png"] = _base64(
             draw(image, prediction, prediction.heatmap, image.facts)
         )
     if preview:
-        made["preview"] = _preview(image)
-    return made
+        record["preview"] = _preview(image)
+    return record
 
 
 def _record(prediction: Prediction) -> Record:

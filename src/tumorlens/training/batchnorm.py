@@ -62,15 +62,15 @@ def recalibrate_batchnorm(network: Network, images: Tensor) -> None:
     The images are normalised as for the network. Its answers stay the same, and
     are about the same in training mode, where each batch has its own statistics.
     """
-    seen: dict[nn.BatchNorm2d, tuple[Tensor, Tensor]] = {}
+    statistics: dict[nn.BatchNorm2d, tuple[Tensor, Tensor]] = {}
 
-    def look(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def measure(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(norm, nn.BatchNorm2d)
         variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
-        seen[norm] = mean, variance
+        statistics[norm] = mean, variance
 
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    handles = [norm.register_forward_pre_hook(look) for norm in norms]
+    handles = [norm.register_forward_pre_hook(measure) for norm in norms]
     training = network.training
     try:
         network.eval()
@@ -79,7 +79,7 @@ def recalibrate_batchnorm(network: Network, images: Tensor) -> None:
         network.train(training)
         for handle in handles:
             handle.remove()
-    for norm, (mean, variance) in seen.items():
+    for norm, (mean, variance) in statistics.items():
         assert norm.running_mean is not None
         assert norm.running_var is not None
         gain = norm.weight / (norm.running_var + norm.eps).sqrt()

@@ -78,10 +78,12 @@ def _cached(
         path.parent.mkdir(parents=True, exist_ok=True)
         shape = (len(records), config.image_size, config.image_size)
         with replacing(path) as temporary, thread_pool() as pool:
-            made = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            memory_map = np.lib.format.open_memmap(
+                temporary, mode="w+", dtype=np.uint8, shape=shape
+            )
             for index, image in enumerate(pool.map(loaded, records)):
-                made[index] = image
-            made.flush()
+                memory_map[index] = image
+            memory_map.flush()
     images: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return images
 

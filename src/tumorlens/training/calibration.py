@@ -39,9 +39,9 @@ from tumorlens.training.images import usable
 MAX_REFUSED: Final = 0.005
 """Share of the validation images that the gate may reject."""
 MAX_REFUSED_OF_FAMILY: Final = 0.01
-"""The same of the validation images of any one family of sources."""
+"""The same for the validation images of any one family of sources."""
 _FAMILY: Final = 50
-"""Validation images from which a family has a say of its own."""
+"""Validation images from which on a family has a limit of its own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ class ValidationSet:
 
     @property
     def patients(self) -> int:
-        """How many the images of a known class are of."""
+        """How many patients the images of a known class come from."""
         chosen, grouped = self.chosen(), self.split.grouped(self.manifest).records
         return len({grouped[i].unit for i in chosen if grouped[i].label in self.classes.names})
 
@@ -90,7 +90,7 @@ class ValidationSet:
 class HeldOutSource:
     """Sources that a bundle was trained without, to measure its confidence on them."""
 
-    made: Bundle
+    bundle: Bundle
     manifest: Manifest
     split: Split | None = None
     """Its test images take no part."""
@@ -99,14 +99,14 @@ class HeldOutSource:
         """Records of what the bundle was trained without; raises ``SplitError`` for none."""
         parts = self.split.parts(self.manifest) if self.split else [""] * len(self.manifest)
         pairs = zip(self.manifest, parts, strict=True)
-        unseen = _unseen(self.made.info.training)
+        unseen = _unseen(self.bundle.info.training)
         # Slices without tumour of patients who have one elsewhere: swelling and shift reach into
         # them, so what is seen there is no false alarm as in a healthy head. They are those of
         # known patients from a source that holds tumours.
-        classes = self.made.info.classes
+        classes = self.bundle.info.classes
         none = classes.no_finding
         with_tumors = {r.source for r in self.manifest if r.label not in (none, *UNANSWERABLE)}
-        found = [
+        indices = [
             i
             for i, (r, part) in enumerate(pairs)
             if part not in (TEST, EXCLUDED)
@@ -114,27 +114,28 @@ class HeldOutSource:
             and unseen(r)
             and not (r.label == none and r.patient and r.source in with_tumors)
         ]
-        if not found:
+        if not indices:
             raise SplitError(
-                f"no usable image of a source that bundle {self.made.info.name} was trained without"
+                f"no usable image of a source that bundle {self.bundle.info.name} was trained "
+                "without"
             )
-        return found
+        return indices
 
     def answers(self, cache_folder: Path) -> "_Answers":
-        """What the bundle says of them, and what is right."""
-        config, chosen = self.made.info.preprocess, self.chosen()
+        """The bundle's answers to them, and the correct classes."""
+        config, chosen = self.bundle.info.preprocess, self.chosen()
         images = cache.cached_images(self.manifest, chosen, config, cache_folder)
-        logits = Classifier(self.made, answer_all=True).forward(images).logits
-        probabilities = softmax(logits, self.made.info.temperature)
+        logits = Classifier(self.bundle, answer_all=True).forward(images).logits
+        probabilities = softmax(logits, self.bundle.info.temperature)
         records = [self.manifest.records[i] for i in chosen]
-        return _Answers.of(probabilities, records, self.made.info.classes)
+        return _Answers.from_probabilities(probabilities, records, self.bundle.info.classes)
 
 
 def _unseen(training: Mapping[str, Any]) -> Callable[[Record], bool]:
     """Whether a record is of a source that a bundle with this provenance was trained without.
 
-    Those that were held out on purpose; of a bundle that held none out, those that its training
-    images, and its teachers', do not name.
+    Sources that were held out on purpose; where none were, those that neither its training images
+    nor its teachers' name.
     """
     if held_out := held_out_sources(training):
         return lambda record: record.is_from(held_out)
@@ -154,7 +155,7 @@ def _train_images(provenance: Any) -> Iterator[str]:
 
 
 def calibrate(
-    made: Bundle,
+    bundle: Bundle,
     main: ValidationSet,
     others: Sequence[ValidationSet],
     cache_folder: Path,
@@ -166,7 +167,7 @@ def calibrate(
     """Fit temperature and prediction sets (on ``main``), thresholds and the gate's (on all).
 
     ``coverage`` is the target share of each class's sets that contain it; with fewer patients than
-    can show it there are no sets. What the bundle was trained without takes no part here either: it
+    can show it there are no sets. What the bundle was trained without is not used here either: it
     is kept for the test. ``others`` are validation images of other hospitals, ``held_out`` show how
     sure networks trained in the same way are of sources that they never saw. Each threshold is the
     higher of that for all validation images together and that for other hospitals alone, where the
@@ -177,13 +178,13 @@ def calibrate(
     Raises ``SplitError`` where there are none, ``EvaluationError`` where the network does not tell
     them apart.
     """
-    classes = made.info.classes
+    classes = bundle.info.classes
     if volumes and classes != BRAIN_TUMORS:
         raise SplitError(
             "thresholds for volumes can be fitted only for bundles of the four classes (glioma, "
             "meningioma, notumor, pituitary); calibrate this one without a list of volumes"
         )
-    kept_apart = held_out_sources(made.info.training)
+    kept_apart = held_out_sources(bundle.info.training)
     main, *others = (
         dataclasses.replace(held, held_out_sources=kept_apart, classes=classes)
         for held in (main, *others)
@@ -192,21 +193,21 @@ def calibrate(
     sets = [main, *others]
     if not main.chosen():
         raise SplitError(f"split {main.split.info.name} has no image for {VALIDATION}")
-    classifier = Classifier(made, answer_all=True)
-    config = made.info.preprocess
-    seen = [drift.observe(classifier, held.images(config, cache_folder)) for held in sets]
-    logits = [one.logits for one in seen]
+    classifier = Classifier(bundle, answer_all=True)
+    config = bundle.info.preprocess
+    observations = [drift.observe(classifier, held.images(config, cache_folder)) for held in sets]
+    logits = [observation.logits for observation in observations]
     labels = correct_of([r.label for r in main.records()], classes).argmax(axis=1)
     temperature = fit_temperature(logits[0], labels)
     # Manifests of one collection may have splits of one name.
     on = " and ".join(dict.fromkeys(f"{held.split.info.name} validation" for held in sets))
     known, *elsewhere = (
-        _Answers.of(softmax(rows, temperature), held.records(), classes)
+        _Answers.from_probabilities(softmax(rows, temperature), held.records(), classes)
         for rows, held in zip(logits, sets, strict=True)
     )
     pooled = _Answers.joined([known, *elsewhere])
-    require_useful(made.info.name, known.probabilities, known.correct)
-    require_fitted(made.info.name, temperature)
+    require_useful(bundle.info.name, known.probabilities, known.correct)
+    require_fitted(bundle.info.name, temperature)
     shifted = _Answers.joined(elsewhere) if elsewhere else None
     unseen = _of_each_network(held_out, cache_folder)
     rule = msgspec.structs.replace(
@@ -214,13 +215,13 @@ def calibrate(
             pooled[:2],
             shifted[:2] if shifted else None,
             shifted.sequences if shifted else (),
-            [one[:2] for one in unseen],
+            [answers[:2] for answers in unseen],
             classes,
         ),
         chosen_on=f"{on}, and held-out sources" if held_out else on,
     )
     info = msgspec.structs.replace(
-        made.info,
+        bundle.info,
         temperature=temperature,
         decision=rule,
         prediction_sets=_sets(known, [*elsewhere, *unseen], rule, coverage, main, classes),
@@ -231,10 +232,10 @@ def calibrate(
         families = [r.family or r.source for held in sets for r in held.records()]
         facts = _gate_facts(gate, images, families, on)
         info = msgspec.structs.replace(info, gate=facts)
-        gate_scores = Gate(facts, gate, made.info.name).scores(images)
-    reference = drift.summarize(drift.joined(seen), on, gate_scores)
+        gate_scores = Gate(facts, gate, bundle.info.name).scores(images)
+    reference = drift.summarize(drift.joined(observations), on, gate_scores)
     info = msgspec.structs.replace(info, reference=reference, site=None)
-    done = Bundle(info, made.model, gate)
+    done = Bundle(info, bundle.model, gate)
     if volumes:
         heads = [
             head
@@ -243,28 +244,28 @@ def calibrate(
         ]
         fitted = fit_volume_decisions(heads, rule, f"{len(heads)} volumes in three planes")
         info = msgspec.structs.replace(info, volume_decisions=fitted)
-    found = outcome_of(pooled.decided(rule, classes), pooled.correct, classes)
-    if not found.coverage:
+    outcome = outcome_of(pooled.decided(rule, classes), pooled.correct, classes)
+    if not outcome.coverage:
         raise EvaluationError(
-            f"bundle {made.info.name}: at thresholds that limit the error rates, none of "
+            f"bundle {bundle.info.name}: at thresholds that limit the error rates, none of "
             f"{len(pooled.correct)} validation images is classified; it is untrained or unsuitable "
             "for them"
         )
-    return dataclasses.replace(done, info=info), found
+    return dataclasses.replace(done, info=info), outcome
 
 
 class _Answers(NamedTuple):
-    """N images: what a network says of them, and what is right."""
+    """N images: a network's answers, and the correct classes."""
 
     probabilities: NDArray[np.float64]
     """(N, C), after temperature."""
     correct: NDArray[np.bool_]
-    """(N, C): the classes that are right."""
+    """(N, C): the classes that are correct."""
     sequences: tuple[str, ...]
-    """By their manifest; empty strings where it does not say."""
+    """As the manifest states them; empty strings where it states none."""
 
     @classmethod
-    def of(
+    def from_probabilities(
         cls, probabilities: NDArray[np.float64], records: Sequence[Record], classes: ClassSet
     ) -> Self:
         correct = correct_of([record.label for record in records], classes)
@@ -273,9 +274,9 @@ class _Answers(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         return cls(
-            np.concatenate([one.probabilities for one in parts]),
-            np.concatenate([one.correct for one in parts]),
-            tuple(name for one in parts for name in one.sequences),
+            np.concatenate([part.probabilities for part in parts]),
+            np.concatenate([part.correct for part in parts]),
+            tuple(name for part in parts for name in part.sequences),
         )
 
     def decided(self, rule: DecisionRule, classes: ClassSet) -> Decisions:
@@ -286,7 +287,7 @@ def _of_each_network(held_out: Sequence[HeldOutSource], cache_folder: Path) -> l
     """Answers of each network to all sources that it never saw."""
     networks: dict[str, list[_Answers]] = {}
     for source in held_out:
-        networks.setdefault(source.made.sha256, []).append(source.answers(cache_folder))
+        networks.setdefault(source.bundle.sha256, []).append(source.answers(cache_folder))
     return [_Answers.joined(parts) for parts in networks.values()]
 
 
@@ -316,7 +317,7 @@ def _sets(
 def _truths(
     answers: _Answers, member: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Probabilities and the right class of those with one right class: not "some tumour"."""
+    """Probabilities and the correct class of those with only one: not "some tumour"."""
     known = answers.correct.sum(axis=1) == 1
     if member is not None:
         known = known & member

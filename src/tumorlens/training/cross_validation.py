@@ -27,7 +27,7 @@ def train_folds(
     """Train on each fold of ``data.split``; return the bundles' folders, ``out/fold-K/bundle``.
 
     With ``options.resume``, folds that are finished stay as they are, and one that was begun goes
-    on. Of a process that does not lead the list is empty. Raises ``SplitError`` where the split is
+    on. In a process that does not lead the list is empty. Raises ``SplitError`` where the split is
     not in folds, ``RecipeError`` where the recipe trains several networks itself,
     ``CheckpointError`` where a finished fold is of another recipe or data, and as ``train``.
     """
@@ -39,16 +39,16 @@ def train_folds(
         )
     if config.cross_fit > 1:
         raise RecipeError("a recipe with `cross_fit` trains several networks; it has no folds")
-    made = []
+    bundles = []
     for fold in folds:
-        place = out / FOLD_FOLDER.format(fold)
+        run_folder = out / FOLD_FOLDER.format(fold)
         of_fold = dataclasses.replace(data, split=data.split.fold(fold))
         named = dataclasses.replace(options, name=f"{options.name}-{fold}")
-        if is_finished(config, of_fold, place, named):
-            made.append(place / BUNDLE_FOLDER)
+        if is_finished(config, of_fold, run_folder, named):
+            bundles.append(run_folder / BUNDLE_FOLDER)
             continue
-        with watcher(fold) if watcher else Watcher() as seen:
-            folder = train(config, of_fold, place, named, [seen])
+        with watcher(fold) if watcher else Watcher() as fold_watcher:
+            folder = train(config, of_fold, run_folder, named, [fold_watcher])
         if folder is not None:
-            made.append(folder)
-    return made
+            bundles.append(folder)
+    return bundles

@@ -73,7 +73,7 @@ class TrainingData:
     """Part of the patients that does not train, and how many parts there are; for a teacher."""
 
     def keeps(self, record: Record) -> bool:
-        """Whether a record of the wanted part takes part."""
+        """Whether a record of the wanted part is used."""
         return usable(record, self.classes) and not record.is_from(self.held_out_sources)
 
     @functools.cached_property

@@ -40,7 +40,7 @@ class Teachers:
         """
         self._bundles = bundles
         self._sessions = [Session(teacher, threads or available_cores()) for teacher in bundles]
-        self.parents = [ParentRun.of(teacher) for teacher in bundles]
+        self.parents = [ParentRun.from_bundle(teacher) for teacher in bundles]
         for part, parent in enumerate(self.parents):
             _check_part(parent.run.get("without_part"), part, len(bundles))
 
@@ -54,8 +54,8 @@ class Teachers:
         if folder is None:
             return cls([])
         bundles: list[Bundle] = []
-        while (place := folder / PART_FOLDER.format(len(bundles)) / BUNDLE_FOLDER).is_dir():
-            bundles.append(bundle.load(str(place)))
+        while (path := folder / PART_FOLDER.format(len(bundles)) / BUNDLE_FOLDER).is_dir():
+            bundles.append(bundle.load(str(path)))
         if not bundles:
             raise CheckpointError(
                 f"{folder}: contains no teachers; `tumorlens train teacher` writes them"

@@ -98,8 +98,8 @@ def export_graph(graph: nn.Module, example: Tensor, outputs: list[str]) -> bytes
 def with_metadata(model: bytes, info: BundleInfo) -> bytes:
     """The ONNX file ``model`` with what it is, for programs that have no ``bundle.json``.
 
-    Strings, of lists and tables JSON: name, version, classes, preprocessing, licence, intended use,
-    and the SHA-256 of the file without them. No answer changes.
+    Strings, with JSON for lists and tables: name, version, classes, preprocessing, licence,
+    intended use, and the SHA-256 of the file without them. No answer changes.
     """
     proto = onnx.load_from_string(model)
     del proto.metadata_props[:]

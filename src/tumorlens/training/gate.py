@@ -113,12 +113,12 @@ def load_images(
 
     def load(near: bool) -> WeightedImages:
         images, records = [], []
-        for one in sets:
+        for extra in sets:
             chosen = [
-                i for i in one.chosen() if _takes_part(one.manifest.records[i], near, held_out)
+                i for i in extra.chosen() if _takes_part(extra.manifest.records[i], near, held_out)
             ]
-            images.append(cached_images(one.manifest, chosen, GATE_PREPROCESS, folder))
-            records += [one.manifest.records[i] for i in chosen]
+            images.append(cached_images(extra.manifest, chosen, GATE_PREPROCESS, folder))
+            records += [extra.manifest.records[i] for i in chosen]
         weights = balanced_weights(records) if records else np.zeros(0)
         return WeightedImages(np.concatenate(images), weights)
 

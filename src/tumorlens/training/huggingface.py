@@ -28,8 +28,8 @@ _LICENCES: Final = frozenset({"apache-2.0", "mit", "cc-by-4.0", "cc-by-nc-sa-4.0
 """Identifiers of the hub that a bundle's licence may be."""
 
 
-def export(found: Bundle, folder: str | Path) -> Path:
-    """Write ``found`` into ``folder``, which must be new or empty; return it.
+def export(exported: Bundle, folder: str | Path) -> Path:
+    """Write ``exported`` into ``folder``, which must be new or empty; return it.
 
     Raises ``MissingExtraError`` without the extra ``train``, ``OutputExistsError`` where the
     folder holds something.
@@ -37,14 +37,16 @@ def export(found: Bundle, folder: str | Path) -> Path:
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputExistsError(f"{folder}: is not empty; name a new folder")
-    tensors = weights(found.model)
+    tensors = weights(exported.model)
     with needing("train", "exporting safetensors"):
         from safetensors.numpy import save
-    bundle.save(folder, found.info, found.model, found.gate)
-    (folder / WEIGHTS_FILE).write_bytes(save(tensors, {"format": "onnx", "sha256": found.sha256}))
-    text = json.dumps(config(found.info), indent=2, ensure_ascii=False)
+    bundle.save(folder, exported.info, exported.model, exported.gate)
+    (folder / WEIGHTS_FILE).write_bytes(
+        save(tensors, {"format": "onnx", "sha256": exported.sha256})
+    )
+    text = json.dumps(config(exported.info), indent=2, ensure_ascii=False)
     (folder / CONFIG_FILE).write_text(text + "\n", "utf-8")
-    (folder / CARD_FILE).write_text(card(found), "utf-8")
+    (folder / CARD_FILE).write_text(card(exported), "utf-8")
     return folder
 
 
@@ -53,7 +55,7 @@ def weights(model: bytes) -> dict[str, NDArray[np.generic]]:
     with needing("train", "exporting safetensors"):
         import onnx
     graph = onnx.load_from_string(model).graph
-    arrays = ((one.name, onnx.numpy_helper.to_array(one)) for one in graph.initializer)
+    arrays = ((tensor.name, onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer)
     return {name: np.ascontiguousarray(array) for name, array in arrays}
 
 
@@ -75,9 +77,9 @@ def config(info: BundleInfo) -> dict[str, Any]:
     }
 
 
-def card(found: Bundle) -> str:
+def card(exported: Bundle) -> str:
     """``README.md``: the YAML header that the hub reads, and a model card."""
-    info = found.info
+    info = exported.info
     licence = info.licence.partition(":")[0].strip().lower().replace(" ", "-")
     known = licence in _LICENCES
     header: dict[str, Any] = {
@@ -92,7 +94,7 @@ def card(found: Bundle) -> str:
         "model-card.md.jinja",
         header=[(key, json.dumps(value, ensure_ascii=False)) for key, value in header.items()],
         info=info,
-        sha256=found.sha256,
+        sha256=exported.sha256,
         measured=list(_measured(info.metrics)),
         sources=info.training.get("train_images", {}),
         notice=RESEARCH_NOTICE,

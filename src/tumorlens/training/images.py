@@ -85,7 +85,7 @@ class ImageSet:
 
 
 def usable(record: Record, classes: ClassSet = BRAIN_TUMORS) -> bool:
-    """Whether a network can learn from it: some class answers its label rightly."""
+    """Whether a network can learn from it: some class is correct for its label."""
     return record.label in classes.answerable
 
 
@@ -121,19 +121,19 @@ def kind_log_priors(
     """(N, C) logarithm of how often each kind occurs in the source of each image, for the loss.
 
     Added to the logits when the kind is learnt (logit adjustment: Menon et al. 2021), so that a
-    kind that the source foretells is not learnt from the source's look. ``strength`` 0: nothing is
+    kind that the source predicts is not learnt from the source's look. ``strength`` 0: nothing is
     added. Towards 1 a kind that a source never holds gets a prior of ``1 - strength`` among the
     kinds. Zero for "no finding": presence is learnt from every source alike.
     """
     priors = np.zeros((len(labels), len(classes)), dtype=np.float32)
-    places, names = np.array(classes.kinds), classes.names
+    kinds, names = np.array(classes.kinds), classes.names
     for source in set(sources):
         rows = np.array([name == source for name in sources])
         own = [label for label, inside in zip(labels, rows, strict=True) if inside]
-        counts = np.array([own.count(names[i]) for i in places], dtype=np.float64)
+        counts = np.array([own.count(names[i]) for i in kinds], dtype=np.float64)
         if counts.sum() == 0:
             continue
         frequencies = counts / counts.sum()
-        smoothed = strength * frequencies + (1 - strength) / len(places)
-        priors[np.ix_(rows, places)] = np.log(smoothed)
+        smoothed = strength * frequencies + (1 - strength) / len(kinds)
+        priors[np.ix_(rows, kinds)] = np.log(smoothed)
     return priors

@@ -109,14 +109,16 @@ def paste(batch: Batch, share: float, generator: torch.Generator, none: int = _N
         return batch
     alpha = _feathered(outline)
     pasted = images[rows] * (1 - alpha) + _matched(donor, outline, images[rows]) * alpha
-    kinds = [place for place in range(targets.shape[1]) if place != none]
+    kinds = [index for index in range(targets.shape[1]) if index != none]
     return _changed(batch, rows, pasted, outline, kinds)
 
 
-def _changed(batch: Batch, rows: Tensor, images: Tensor, masks: Tensor, right: list[int]) -> Batch:
+def _changed(
+    batch: Batch, rows: Tensor, images: Tensor, masks: Tensor, correct: list[int]
+) -> Batch:
     """``batch`` with other images, masks and right answers in ``rows``."""
     answers = torch.zeros_like(batch.targets[rows])
-    answers[:, right] = 1.0
+    answers[:, correct] = 1.0
     return batch._replace(
         images=batch.images.index_copy(0, rows, images),
         masks=batch.masks.index_copy(0, rows, masks),

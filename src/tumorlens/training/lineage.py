@@ -24,14 +24,14 @@ class ParentRun:
     run: dict[str, Any]
 
     @classmethod
-    def of(cls, made: Bundle) -> Self:
+    def from_bundle(cls, bundle: Bundle) -> Self:
         """The run that made a bundle."""
-        return cls(made.info.training | {"bundle": {"model_sha256": made.sha256}})
+        return cls(bundle.info.training | {"bundle": {"model_sha256": bundle.sha256}})
 
     def check(self, data: TrainingData) -> None:
         """Raise ``CheckpointError`` where images that ``data`` keeps for testing trained it."""
-        seen, tested = self.images(), data.tested()
-        known = [record for record in tested if record in seen]
+        trained, tested = self.images(), data.tested()
+        known = [record for record in tested if record in trained]
         if known:
             raise CheckpointError(
                 f"cannot learn from this network: {len(known)} of the {len(tested)} images that "
@@ -40,13 +40,13 @@ class ParentRun:
 
     def images(self) -> TrainingImages:
         """The images that trained the run; raise ``CheckpointError`` where it lists none."""
-        seen = TrainingImages.from_training(self.run)
-        if seen is None:
+        trained = TrainingImages.from_training(self.run)
+        if trained is None:
             raise CheckpointError(
                 "cannot learn from this network: its record does not list the images that "
                 "trained it"
             )
-        return seen
+        return trained
 
     def summary(self) -> dict[str, Any]:
         """The entry for this run in the record of a later one."""
@@ -59,17 +59,17 @@ def with_lineage(
 ) -> dict[str, Any]:
     """The record ``run`` of a run on ``data`` with what it and its parents have seen.
 
-    Whatever trained those has, through their weights or answers, trained the new run: it is added
-    to ``extra``, ``train_images`` and the list of images, where an evaluation looks for what a
-    bundle has seen.
+    Images that trained a parent also trained the new run, through weights or answers: they are
+    added to ``extra``, ``train_images`` and the list of images, where an evaluation looks for what
+    a bundle has seen.
     """
-    seen = reduce(or_, (parent.images() for parent in parents), data.training_images())
+    trained = reduce(or_, (parent.images() for parent in parents), data.training_images())
     extra, images = list(run["extra"]), dict(run["train_images"])
     for before in (parent.run for parent in parents):
         further = list(before["extra"])
         if before["data_sha256"] != run["data_sha256"]:
             split = {name: before["split"][name] for name in ("name", "sha256")}
             further.append({"data_sha256": before["data_sha256"], "split": split})
-        extra += [one for one in further if one not in extra]
+        extra += [facts for facts in further if facts not in extra]
         images = before["train_images"] | images
-    return run | {"extra": extra, "train_images": images, SEEN_IMAGES: seen.listed}
+    return run | {"extra": extra, "train_images": images, SEEN_IMAGES: trained.listed}

@@ -17,7 +17,7 @@ from tumorlens.training.trainer import Watcher
 URI: Final = "MLFLOW_TRACKING_URI"
 EXPERIMENT: Final = "tumorlens"
 _MOST_CHARACTERS: Final = 500
-"""Of a parameter's value, as MLflow's stores take it."""
+"""Limit for a parameter's value in MLflow's stores."""
 
 
 class MlflowLog(Watcher):
@@ -49,8 +49,8 @@ class MlflowLog(Watcher):
 def mlflow_run(name: str, config: TrainConfig) -> Iterator[MlflowLog | None]:
     """Open a run named ``name`` with the recipe's keys as parameters; None where not wanted.
 
-    Wanted is it where MLflow is installed and ``MLFLOW_TRACKING_URI`` is set. A run that the
-    program itself has started is taken instead of a new one.
+    It is wanted where MLflow is installed and ``MLFLOW_TRACKING_URI`` is set. A run that the
+    program itself has started is used instead of a new one.
     """
     if not os.environ.get(URI) or find_spec("mlflow") is None:
         yield None
@@ -78,14 +78,14 @@ def mlflow_run(name: str, config: TrainConfig) -> Iterator[MlflowLog | None]:
 
 def parameters(config: TrainConfig) -> dict[str, str]:
     """The recipe's keys with dots between their parts, as `--set` takes them."""
-    found: dict[str, str] = {}
+    flat: dict[str, str] = {}
 
     def add(prefix: str, value: Any) -> None:
         if isinstance(value, Mapping):
             for key, below in value.items():
                 add(f"{prefix}.{key}" if prefix else str(key), below)
         else:
-            found[prefix] = str(value)[:_MOST_CHARACTERS]
+            flat[prefix] = str(value)[:_MOST_CHARACTERS]
 
     add("", msgspec.to_builtins(config))
-    return found
+    return flat

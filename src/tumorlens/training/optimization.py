@@ -48,12 +48,11 @@ def answer_losses(
 ) -> Tensor:
     """Loss of each image (N,) against its correct classes (N, C), 1 for each.
 
-    The sum of two cross-entropies: is there a tumour, and of which kind; of classes without "no
-    finding" the second alone. Where one class is correct
-    and ``kind_log_prior`` (N, C) is 0, that is the usual cross-entropy over all classes, with
-    smoothed labels. Where several kinds are correct only the first question is asked. The prior is
-    added to the logits of the second: what the image's source foretells of the kind need not be
-    learnt from the image.
+    The sum of two cross-entropies: is there a tumour, and of which kind; only the second for
+    classes without "no finding". Where one class is correct and ``kind_log_prior`` (N, C) is 0,
+    that is the usual cross-entropy over all classes, with smoothed labels. Where several kinds are
+    correct only the first is used. The prior is added to the logits of the second: what the
+    image's source says about the kind need not be learnt from the image.
     """
     kinds = list(classes.kinds)
     floor = smoothing / logits.shape[1]
@@ -63,11 +62,11 @@ def answer_losses(
     if classes.no_finding_index is None:
         return kind
     log_probabilities = torch.log_softmax(logits.float(), dim=1)
-    some = log_probabilities[:, kinds].logsumexp(dim=1)
-    none = log_probabilities[:, classes.no_finding_index]
+    finding = log_probabilities[:, kinds].logsumexp(dim=1)
+    no_finding = log_probabilities[:, classes.no_finding_index]
     present = answers[:, kinds].amax(dim=1)
     target = present * (1 - floor) + (1 - present) * floor * len(kinds)
-    return kind - (target * some + (1 - target) * none)
+    return kind - (target * finding + (1 - target) * no_finding)
 
 
 def distillation_losses(logits: Tensor, probabilities: Tensor) -> Tensor:

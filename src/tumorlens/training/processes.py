@@ -57,10 +57,10 @@ def pick_device(choice: Device = "auto") -> torch.device:
 
 
 def _on_gpu(choice: Device) -> bool:
-    found = torch.cuda.is_available()
-    if choice == "cuda" and not found:
+    available = torch.cuda.is_available()
+    if choice == "cuda" and not available:
         raise DeviceError(
             f"torch {torch.__version__} finds no GPU: install a build of torch for CUDA, or choose "
             "--device cpu"
         )
-    return found and choice != "cpu"
+    return available and choice != "cpu"

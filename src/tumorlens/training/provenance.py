@@ -22,7 +22,7 @@ _PACKAGES: Final = ("tumorlens", "torch", "numpy", "pillow", "onnx", "onnxruntim
 
 
 def run_key(config: TrainConfig, data: TrainingData, processes: int, start: str = "") -> str:
-    """Hash of all that decides a run's course on one machine; ``start``: of its first weights.
+    """Hash of all that determines a run on one machine; ``start`` is that of its first weights.
 
     Whether the exported graph looks at the mirror image too may be decided after the last epoch.
     """
@@ -45,14 +45,14 @@ def describe_run(config: TrainConfig, data: TrainingData) -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Of Python and the packages that shape a run."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the packages that affect a run."""
+    versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def git_commit() -> str:

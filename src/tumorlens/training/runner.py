@@ -77,24 +77,24 @@ def train(
         return _train_one(config, data, out, options, watchers)
     for part in range(config.cross_fit):
         without = dataclasses.replace(data, without_part=(part, config.cross_fit))
-        place = out / PART_FOLDER.format(part)
+        folder = out / PART_FOLDER.format(part)
         named = dataclasses.replace(options, name=f"{options.name}-{part}")
-        one = msgspec.structs.replace(config, seed=config.seed + part)
-        if not is_finished(one, without, place, named):
-            _train_one(one, without, place, named, watchers)
+        recipe = msgspec.structs.replace(config, seed=config.seed + part)
+        if not is_finished(recipe, without, folder, named):
+            _train_one(recipe, without, folder, named, watchers)
     return out
 
 
 def is_finished(config: TrainConfig, data: TrainingData, out: Path, options: RunOptions) -> bool:
     """Whether there is nothing left for ``train`` to resume in ``out``.
 
-    Raises ``CheckpointError`` where what is there is of another run.
+    Raises ``CheckpointError`` where ``out`` holds another run.
     """
     if not options.resume or not (out / provenance.RUN_FILE).exists():
         return False
     checkpoint = out / CHECKPOINT_FILE
     _, state = load_checkpoint(checkpoint)
-    ready = _Prepared.of(config, data, options)
+    ready = _Prepared.for_run(config, data, options)
     require_run(checkpoint, state, ready.run_key(process_count()))
     record = msgspec.json.decode((out / provenance.RUN_FILE).read_bytes())
     # The one setting that may change after the last epoch: the graph is then exported again.
@@ -112,7 +112,7 @@ def _train_one(
         torch.set_num_threads(options.threads)
     with join_processes(options.device) as processes:
         checkpoint = prepare_folder(out, options.resume)
-        ready = _Prepared.of(config, data, options)
+        ready = _Prepared.for_run(config, data, options)
         config, data = ready.config, ready.data
         trainer = _build(ready, options, processes)
         if checkpoint.exists():
@@ -133,7 +133,7 @@ def _train_one(
 
 @dataclasses.dataclass(frozen=True)
 class _Prepared:
-    """All that decides a run's course, checked; no image is read yet."""
+    """Everything that determines a run, checked; no image is read yet."""
 
     config: TrainConfig
     data: TrainingData
@@ -141,7 +141,7 @@ class _Prepared:
     teachers: Teachers
 
     @classmethod
-    def of(cls, config: TrainConfig, data: TrainingData, options: RunOptions) -> Self:
+    def for_run(cls, config: TrainConfig, data: TrainingData, options: RunOptions) -> Self:
         """Raises what ``train`` does."""
         if options.teacher is None:
             config = msgspec.structs.replace(config, distillation_weight=0.0)
@@ -156,13 +156,13 @@ class _Prepared:
         return cls(config, data, start, _teachers(config, data, options))
 
     def run_key(self, processes: int) -> str:
-        """By which a checkpoint is known to be of this run."""
+        """Hash that a checkpoint of this run holds."""
         known = (self.start.sha256 if self.start else "") + self.teachers.sha256
         return provenance.run_key(self.config, self.data, processes, known)
 
 
 def _facts(trainer: Trainer) -> dict[str, Any]:
-    """What came of the training, for the run's record."""
+    """Results of the training, for the run's record."""
     return {
         "epochs": trainer.config.epochs,
         "best_epoch": trainer.state.best_epoch,
@@ -258,7 +258,7 @@ def _with_parents(run: dict[str, Any], ready: _Prepared) -> dict[str, Any]:
     if start is not None:
         run = run | {"start_from": start.parent.summary()}
     if teachers.parents:
-        run = run | {"teachers": [one.summary() for one in teachers.parents]}
+        run = run | {"teachers": [parent.summary() for parent in teachers.parents]}
     first = [start.parent] if start is not None else []
     return with_lineage(run, ready.data, [*first, *teachers.parents])
 
@@ -267,10 +267,10 @@ def _finish(out: Path, trainer: Trainer, run: dict[str, Any], name: str) -> Path
     network = registry.build(trainer.config, len(trainer.classes))
     network.load_state_dict({n: v.cpu() for n, v in trainer.best_weights.items()})
     folder = out / BUNDLE_FOLDER
-    made = export_bundle(
+    exported = export_bundle(
         network, trainer.validation_set, trainer.config, name, run, folder, trainer.classes
     )
-    record = {**run, "bundle": {"model_sha256": made.sha256, "metrics": made.info.metrics}}
+    record = {**run, "bundle": {"model_sha256": exported.sha256, "metrics": exported.info.metrics}}
     text = msgspec.json.format(msgspec.json.encode(record, order="deterministic"), indent=2)
     (out / provenance.RUN_FILE).write_bytes(text + b"\n")
     return folder

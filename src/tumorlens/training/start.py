@@ -34,24 +34,26 @@ class Start:
     """Those that the weights tell apart."""
 
     @classmethod
-    def load(cls, place: Path) -> Self:
+    def load(cls, path: Path) -> Self:
         """Read a run's folder, or else a bundle, by its folder or bundled name.
 
         Raises ``CheckpointError`` where it is neither, or the run did not finish.
         """
-        if (place / checkpoint.CHECKPOINT_FILE).exists():
-            return cls._of_run(place)
+        if (path / checkpoint.CHECKPOINT_FILE).exists():
+            return cls._from_run(path)
         try:
-            made = bundle.load(str(place))
+            exported = bundle.load(str(path))
         except TumorlensError as error:
             raise CheckpointError(
-                f"{place}: contains neither a run nor a bundle ({error})"
+                f"{path}: contains neither a run nor a bundle ({error})"
             ) from error
-        weights = batchnorm.exported_weights(made.model)
-        return cls(weights, ParentRun.of(made), folded=True, classes=made.info.classes)
+        weights = batchnorm.exported_weights(exported.model)
+        return cls(
+            weights, ParentRun.from_bundle(exported), folded=True, classes=exported.info.classes
+        )
 
     @classmethod
-    def _of_run(cls, folder: Path) -> Self:
+    def _from_run(cls, folder: Path) -> Self:
         tensors, _ = checkpoint.load_checkpoint(folder / checkpoint.CHECKPOINT_FILE)
         try:
             run = json.loads((folder / provenance.RUN_FILE).read_text("utf-8"))

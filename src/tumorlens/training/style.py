@@ -34,14 +34,14 @@ def restyle(
     if max(config.probability, config.strip_skull) <= 0:
         return batch, inverted
     for change in (_tone, _curve, _bias_field, _resolution, _sharpness, _frame, _background):
-        batch = _some(batch, change, config.probability, config, generator)
-    batch = _some(batch, _stripped, config.strip_skull, config, generator)
+        batch = _change_some(batch, change, config.probability, config, generator)
+    batch = _change_some(batch, _stripped, config.strip_skull, config, generator)
     inverted = torch.rand(len(batch), generator=generator) < config.invert
     chosen = inverted.view(-1, 1, 1, 1).to(batch.device)
     return torch.where(chosen, _inverted(batch), batch).clamp(0.0, 1.0), inverted
 
 
-def _some(
+def _change_some(
     batch: Tensor,
     change: _Change,
     probability: float,
@@ -67,10 +67,10 @@ def _curve(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Te
     rises = torch.rand(count, pieces, generator=generator) + 0.15
     heights = torch.cat([torch.zeros(count, 1), rises.cumsum(1) / rises.sum(1, keepdim=True)], 1)
     heights = heights.to(batch.device)
-    place = batch.flatten(1).clamp(0.0, 1.0) * pieces
-    left = place.floor().clamp(max=pieces - 1).long()
+    position = batch.flatten(1).clamp(0.0, 1.0) * pieces
+    left = position.floor().clamp(max=pieces - 1).long()
     low, high = heights.gather(1, left), heights.gather(1, left + 1)
-    return (low + (high - low) * (place - left)).view_as(batch)
+    return (low + (high - low) * (position - left)).view_as(batch)
 
 
 def _bias_field(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
@@ -104,8 +104,8 @@ def _frame(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Te
     """The outer band black: what stands there says where an image comes from."""
     side = batch.shape[-1]
     width = config.frame * torch.rand(len(batch), 1, 1, 1, generator=generator)
-    place = (torch.arange(side) + 0.5) / side
-    edge = torch.minimum(place, 1 - place)
+    position = (torch.arange(side) + 0.5) / side
+    edge = torch.minimum(position, 1 - position)
     inside = torch.minimum(edge[:, None], edge[None, :]).view(1, 1, side, side) >= width
     return batch * inside.to(batch.device)
 

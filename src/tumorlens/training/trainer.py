@@ -223,8 +223,8 @@ class Trainer:
         )
         others = torch.zeros_like(classes)
         if output.lesion is not None and masks is not None:
-            places = optimization.lesion_losses(output.lesion, masks) * batch.outlined
-            others = others + config.augment.lesions.mask_loss * places
+            lesion_losses = optimization.lesion_losses(output.lesion, masks) * batch.outlined
+            others = others + config.augment.lesions.mask_loss * lesion_losses
         if output.sequence is not None:
             sequences = optimization.sequence_losses(output.sequence, batch.sequences)
             others = others + config.sequence_weight * sequences
