@@ -1,6 +1,6 @@
 /** Volumes whose voxels name regions are refused: what tests/imaging/test_nifti.py asks of Python. */
 import { describe, expect, test } from "vitest";
-import { withoutLabelMaps } from "../src/reading/label_map";
+import { checkNoComputedMap, withoutLabelMaps } from "../src/reading/label_map";
 import { readNifti } from "../src/reading/nifti";
 import { type MedicalImage, locationsOf } from "../src/types";
 
@@ -62,6 +62,21 @@ describe("a label map", () => {
     // Enlarged pixels of a ramp: neighbours are even, and their values are ordered.
     const ramp = (place: number) => Math.floor((place % SIDE) / 3) + (Math.floor(place / SIDE) % SIDE < 2 ? 0 : 1);
     expect(readNifti("a", nifti(ramp)).depth).toBe(DEPTH);
+  });
+
+  test.each([["probability", false], ["distance", false], ["", true]])("of a %s map is told apart: %s", (name, isImage) => {
+    const inside = (place: number) => Math.min(
+      place % SIDE, Math.floor(place / SIDE) % SIDE, SIDE - 1 - (place % SIDE), SIDE - 1 - (Math.floor(place / SIDE) % SIDE),
+    );
+    const noise = (place: number) => ((place * 7919) % 101) / 101;
+    const value = (place: number) => {
+      if (name === "distance") return inside(place);
+      return inside(place) < 4 ? 0 : name ? Math.round(noise(place)) * 0.97 + 0.03 * noise(place) : noise(place) ** 2;
+    };
+    const pixels = Float32Array.from({ length: SIDE * SIDE * DEPTH }, (_, place) => value(place));
+    const check = () => checkNoComputedMap({ pixels, depth: DEPTH, height: SIDE, width: SIDE });
+    if (isImage) expect(check).not.toThrow();
+    else expect(check).toThrow(`a ${name} map, not an image`);
   });
 
   test("costs no other series its answer", () => {

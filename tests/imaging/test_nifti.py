@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import distance_transform_edt, gaussian_filter, zoom
 from tests.imaging.written import AFFINE, Affine, Volume, stored_as
 
 from tumorlens.errors import (
@@ -482,6 +482,35 @@ def test_a_resampled_mask_is_refused(kind: type, order: Literal[1, 3]) -> None:
     assert len(np.unique(soft.astype(kind))) > 8
     with pytest.raises(UnsupportedFormatError, match=r"^here: a mask, not an image"):
         read(save(soft.astype(kind)))
+
+
+def computed_maps() -> dict[str, NDArray[np.floating[Any]]]:
+    """How likely each voxel belongs to a head or a lesion, and how far it lies within the head."""
+    ball = np.hypot(*np.indices((48, 48)) - 23.5) < 18
+    mask = np.stack([ball & (abs(z - 23.5) < 18) for z in range(48)])
+    lesion = np.zeros(mask.shape)
+    lesion[20:24, 20:24, 20:24] = 1
+    tissue = (1 + np.sin(np.indices(mask.shape).sum(axis=0))) / 2
+    return {
+        "probability": gaussian_filter(mask * tissue, 0.3).clip(0, 1),
+        "probability of few": gaussian_filter(lesion, 1),
+        "distance": distance_transform_edt(mask),
+        "distance in mm": distance_transform_edt(mask, sampling=(1, 1, 2)),
+    }
+
+
+@pytest.mark.parametrize("name", computed_maps())
+def test_maps_of_probabilities_and_distances_are_refused(name: str) -> None:
+    what = name.split(maxsplit=1)[0]
+    with pytest.raises(UnsupportedFormatError, match=rf"^here: a {what} map, not an image"):
+        read(save(computed_maps()[name].astype(np.float32)))
+
+
+def test_images_of_0_to_1_are_no_probability_maps(ras: Volume) -> None:
+    noted = ras + np.abs(np.random.default_rng(3).normal(0, ras.max() / 50, ras.shape))
+    for top in (1, 0.99):
+        clipped = np.minimum(noted, np.quantile(noted, top))
+        read(save((clipped / clipped.max()).astype(np.float32)))
 
 
 def test_bright_air_and_bright_tissue_are_no_mask(ras: Volume) -> None:

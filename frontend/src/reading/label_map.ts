@@ -1,4 +1,4 @@
-/** Label maps and masks, whose voxels name regions: `tumorlens/imaging/label_map.py`. */
+/** Label maps, masks, maps of probabilities and distances: `tumorlens/imaging/label_map.py`. */
 import type { Plane } from "../preprocessing";
 import { type Failure, failureOf, InputError, type MedicalImage } from "../types";
 
@@ -27,6 +27,18 @@ const ONE_VALUE = 0.55;
 const FEWEST_BRIGHT = 0.05;
 /** Part of the faces of a volume that is bright where it is inverted, or has bright padding. */
 const AT_BORDER = 0.25;
+/** Probabilities that are counted, and how many of them are near 1: of MR that is scaled to 0..1 up to 0.16. */
+const LIKELY = 0.3;
+const CERTAIN = 0.95;
+const MOST_CERTAIN = 0.2;
+/** Part of a volume that has some probability in maps of lesions; of MR without skull it is 0.1. */
+const POSSIBLE = 0.01;
+const FEWEST_POSSIBLE = 0.03;
+/** Part of the inside that is as steep, to a tenth, as its median: of MR up to 0.12, of distances 0.45 and more. */
+const SAME_STEEPNESS = 0.1;
+const MOST_EVEN = 0.3;
+/** Part of a volume of distances that is outside. */
+const OUTSIDE = 0.05;
 
 /**
  * Refuse a volume of 2 to 7 distinct values; or areas of one value each, as parcellations have; or one value in most
@@ -45,6 +57,51 @@ export function checkNoLabelMap(volume: Voxels): void {
   if (isSoftMask(volume)) {
     throw new InputError("unsupported_format", "a mask, not an image (most of what is bright has one value)");
   }
+}
+
+/** Refuse a volume of probabilities or distances; its values must be those of the file, as a window clips images. */
+export function checkNoComputedMap(volume: Voxels): void {
+  if (areProbabilities(sampled(volume).values)) {
+    throw new InputError("unsupported_format", (
+      "a probability map, not an image (its values are 0 to 1, and most of them are near one of the two)"
+    ));
+  }
+  if (areDistances(volume)) {
+    throw new InputError("unsupported_format", "a distance map, not an image (its values grow evenly from a border)");
+  }
+}
+
+/** Whether values are 0 to 1, and many of them near 1, or nearly all 0. */
+function areProbabilities(values: number[]): boolean {
+  const [low, high] = ends(values);
+  if (low < 0 || high <= 0.5 || high > 1) return false;
+  const [possible, counted, certain] = [POSSIBLE, LIKELY, CERTAIN].map((least) => values.filter((value) => value >= least).length);
+  const isRare = possible < FEWEST_POSSIBLE * values.length;
+  return isRare || (counted >= POSSIBLE * values.length && certain >= MOST_CERTAIN * counted);
+}
+
+/** Whether what is not outside is equally steep nearly everywhere. */
+function areDistances({ pixels, depth, height, width }: Voxels): boolean {
+  const step = Math.max(1, Math.round(Math.cbrt(pixels.length / SAMPLED)));
+  const [strides, sides] = [[height * width, width, 1], [depth, height, width]];
+  const [onwards, lasts] = [strides.map((stride, axis) => (sides[axis] > 1 ? stride : 0)), sides.map((side) => Math.max(1, side - 1))];
+  const found: [value: number, steepness: number][] = [];
+  for (let z = 0; z < lasts[0]; z += step) {
+    for (let y = 0; y < lasts[1]; y += step) {
+      for (let x = 0; x < lasts[2]; x += step) {
+        const at = z * strides[0] + y * strides[1] + x;
+        found.push([pixels[at], Math.hypot(...onwards.map((onward) => pixels[at + onward] - pixels[at]))]);
+      }
+    }
+  }
+  const [low] = ends(found.map(([value]) => value));
+  const inside = found.filter(([value]) => value > low).map(([, steepness]) => steepness).sort((one, other) => one - other);
+  const usual = inside.length <= (1 - OUTSIDE) * found.length ? inside[inside.length >> 1] ?? 0 : 0;
+  return usual > 0 && inside.filter((one) => Math.abs(one / usual - 1) <= SAME_STEEPNESS).length >= MOST_EVEN * inside.length;
+}
+
+function ends(values: number[]): [number, number] {
+  return values.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity]);
 }
 
 /** The distinct values, or more than `MOST_LABELS` of them. */
@@ -112,7 +169,7 @@ function stepsInside(slices: Plane[], background: number, ranks: Map<number, num
 /** Whether most of what is bright has one value, the border being dark. */
 function isSoftMask(volume: Voxels): boolean {
   const { values, faces } = sampled(volume);
-  const [low, high] = values.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity]);
+  const [low, high] = ends(values);
   const counts = new Array<number>(BINS).fill(0);
   for (const value of values) counts[Math.min(BINS - 1, Math.floor((BINS * (value - low)) / (high - low)))]++;
   const bright = counts.slice(DARK).reduce((sum, count) => sum + count, 0);

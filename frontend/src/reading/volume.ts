@@ -3,7 +3,7 @@ import { InputError, type MedicalImage, type SliceLocation } from "../types";
 import { type Axis, orientation, type Placed } from "./affine";
 import { checkSides, finite, withoutValue } from "./gray";
 import { mend } from "./intensities";
-import { checkNoLabelMap } from "./label_map";
+import { checkNoComputedMap, checkNoLabelMap } from "./label_map";
 import { lyingOf } from "./sides";
 import { checkRows } from "./stored";
 import { squarePixels } from "./square";
@@ -60,7 +60,9 @@ export function axialSlices(stored: Stored): MedicalImage {
   const [columnMm, rowMm] = axes.map(({ axis }) => Math.hypot(...along(affine, axis)));
   const about = [...stored.notes, ...withoutValue(values), ...stored.surplus, ...notes];
   // Before pixels are made square, which may interpolate between labels.
-  checkNoLabelMap({ pixels: finite(pixels), depth: z, height: y, width: x });
+  const voxels = { pixels: finite(pixels), depth: z, height: y, width: x };
+  checkNoLabelMap(voxels);
+  checkNoComputedMap(voxels);
   checkRows(values, shape[1], shape[0]);
   const square = squarePixels({ depth: z, height: y, width: x, pixels }, rowMm, columnMm);
   checkSides(square.width, square.height);

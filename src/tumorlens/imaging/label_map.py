@@ -1,4 +1,4 @@
-"""Label maps and masks: their voxels name regions and measure nothing, but may look like a head."""
+"""Label maps, masks and maps of probabilities or distances, which may look like a head."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -38,6 +38,22 @@ _FEWEST_BRIGHT: Final = 0.05
 """Part of a volume that is bright; fewer voxels may be text or damage far above all others."""
 _AT_BORDER: Final = 0.25
 """Part of the faces of a volume that is bright where it is inverted, or has bright padding."""
+_LIKELY: Final = 0.3
+"""Probabilities from here on are counted ..."""
+_CERTAIN: Final = 0.95
+"""... and how many of them are this large ..."""
+_MOST_CERTAIN: Final = 0.3
+"""... at least, as a part: of MR that is scaled to 0..1 it is up to 0.04, where the brightest
+hundredth is clipped up to 0.16, and up to 0.25 where two hundredths are."""
+_POSSIBLE: Final = 0.01
+_FEWEST_POSSIBLE: Final = 0.03
+"""Part of a volume that has some probability in maps of lesions; of MR without skull it is 0.1."""
+_SAME_STEEPNESS: Final = 0.1
+_MOST_EVEN: Final = 0.3
+"""Part of the inside of a volume that is as steep, to a tenth, as its median; of MR it is up to
+0.12, of distances 0.45 and more, which grow by 1 for each millimetre from the border ..."""
+_OUTSIDE: Final = 0.05
+"""... of what has the lowest value: so large a part of the volume at least."""
 
 
 def check_no_label_map(samples: NDArray[np.generic], source: str) -> None:
@@ -65,6 +81,59 @@ def check_no_label_map(samples: NDArray[np.generic], source: str) -> None:
         )
 
 
+def check_no_computed_map(voxels: NDArray[np.float32], source: str) -> None:
+    """Raise ``UnsupportedFormatError`` for a volume (X, Y, Z) of probabilities or distances.
+
+    The values must be those of the file: a window scales images to 0..1, and clips them.
+    """
+    sample = _spread(voxels)
+    if float(sample.min()) >= 0 and 0.5 < float(sample.max()) <= 1 and _are_probabilities(sample):
+        raise UnsupportedFormatError(
+            f"{source}: a probability map, not an image (its values are 0 to 1, and most of them "
+            "are near one of the two)"
+        )
+    if _are_distances(voxels):
+        raise UnsupportedFormatError(
+            f"{source}: a distance map, not an image (its values grow evenly from a border)"
+        )
+
+
+def _are_probabilities(sample: NDArray[np.generic]) -> bool:
+    """Whether many of the values of 0 to 1 are near 1, or nearly all are 0."""
+    counted, certain = (int((sample >= least).sum()) for least in (_LIKELY, _CERTAIN))
+    is_rare = int((sample >= _POSSIBLE).sum()) < _FEWEST_POSSIBLE * sample.size
+    is_certain = counted >= _POSSIBLE * sample.size and certain >= _MOST_CERTAIN * counted
+    return is_rare or is_certain
+
+
+def _are_distances(voxels: NDArray[np.float32]) -> bool:
+    """Whether what is not outside is equally steep nearly everywhere."""
+    step = _step(voxels)
+    corner = tuple(slice(0, side - (side > 1), step) for side in voxels.shape)
+    here = voxels[corner].astype(np.float64)
+    squared = np.zeros_like(here)
+    for axis, side in enumerate(voxels.shape):
+        beside = list(corner)
+        beside[axis] = slice(int(side > 1), side, step)
+        squared += (voxels[tuple(beside)] - here) ** 2
+    steepness = np.sqrt(squared[here > here.min()])
+    usual = float(np.median(steepness)) if 0 < steepness.size <= (1 - _OUTSIDE) * here.size else 0.0
+    return (
+        usual > 0 and float((np.abs(steepness / usual - 1) <= _SAME_STEEPNESS).mean()) >= _MOST_EVEN
+    )
+
+
+def _step(voxels: NDArray[np.generic]) -> int:
+    """Between voxels that are looked at, along each axis."""
+    return max(1, round((voxels.size / _SAMPLED) ** (1 / 3)))
+
+
+def _spread(voxels: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Voxels from all of (D, H, W), about ``_SAMPLED``."""
+    step = _step(voxels)
+    return voxels[::step, ::step, ::step].astype(np.float64)
+
+
 def _some_slices(samples: NDArray[np.generic]) -> NDArray[np.generic]:
     """A few along the shortest axis (N, H, W), of large ones not each pixel."""
     axis = int(np.argmin(samples.shape))
@@ -76,8 +145,7 @@ def _some_slices(samples: NDArray[np.generic]) -> NDArray[np.generic]:
 
 def _is_soft_mask(samples: NDArray[np.generic]) -> bool:
     """Whether most of what is bright in (D, H, W) has one value, the border being dark."""
-    step = max(1, round((samples.size / _SAMPLED) ** (1 / 3)))
-    sample = samples[::step, ::step, ::step].astype(np.float64)
+    sample = _spread(samples)
     low, high = float(sample.min()), float(sample.max())
     counts, _ = np.histogram(sample, _BINS, (low, high))
     bright, most = int(counts[_DARK:].sum()), int(counts[_HIGHEST:].max())

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tumorlens.errors import BlankImageError
 from tumorlens.imaging.gray import COLORED, finite, is_colored, luma, without_value
 from tumorlens.imaging.inflate import Inflated
-from tumorlens.imaging.label_map import check_no_label_map
+from tumorlens.imaging.label_map import check_no_computed_map, check_no_label_map
 from tumorlens.imaging.row_length import check_planes
 from tumorlens.imaging.sample_storage import (
     OTHER_SIGN,
@@ -74,7 +74,7 @@ def checked(
 
     Before they are cut, as that may interpolate between labels. Raises ``BlankImageError``,
     ``CorruptInputError`` for exchanged rows and columns, and ``UnsupportedFormatError`` for a
-    label map.
+    label map or a map of probabilities or distances.
     """
     voxels = finite(values, source)
     if volumes > 1 and voxels.min() == voxels.max():
@@ -83,6 +83,7 @@ def checked(
         )
     check_planes(voxels.transpose(2, 1, 0), source)
     check_no_label_map(voxels, source)
+    check_no_computed_map(voxels, source)
     return voxels, without_value(values)
 
 
