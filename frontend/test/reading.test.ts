@@ -48,6 +48,30 @@ test.each([[false, []], [true, [SWAPPED]]])("16-bit PNG whose bytes are swapped:
   expect([...pixels]).toEqual([...values]);
 });
 
+test.each([[1, 8], [3, 8], [1, 16], [3, 16]] as const)("a transparent colour of %i channels, %i bits, is black", async (channels, depth) => {
+  const values = head().map((value) => Math.round(value) * (depth === 16 ? 200 : 1));
+  const key = Math.max(...values);
+  const data = new (depth === 8 ? Uint8Array : Uint16Array)(channels * SIDE * SIDE);
+  values.forEach((value, at) => data.fill(value, channels * at, channels * (at + 1)));
+  const plain = encode({ width: SIDE, height: SIDE, data, channels, depth });
+  const keyed = withChunk(plain, "tRNS", Array.from({ length: channels }, () => [key >> 8, key & 255]).flat());
+  const { pixels } = await read("a.png", keyed);
+  expect([...pixels]).toEqual([...values].map((value) => (value === key ? 0 : value)));
+});
+
+/** A PNG with one more chunk behind its header. */
+function withChunk(png: Uint8Array, name: string, body: number[]): Uint8Array {
+  const named = [...Buffer.from(name), ...body];
+  const checked = named.reduce((crc, byte) => {
+    let next = crc ^ byte;
+    for (let bit = 0; bit < 8; bit++) next = next & 1 ? (next >>> 1) ^ 0xedb88320 : next >>> 1;
+    return next;
+  }, -1) ^ -1;
+  const word = (value: number) => [24, 16, 8, 0].map((shift) => (value >>> shift) & 255);
+  const behind = 33;
+  return Uint8Array.from([...png.subarray(0, behind), ...word(body.length), ...named, ...word(checked), ...png.subarray(behind)]);
+}
+
 describe("layout", () => {
   test("a head passes, its negative and panels do not", () => {
     expect(refusalOf(plane(head()))).toBe("");

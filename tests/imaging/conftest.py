@@ -83,15 +83,22 @@ def _directory(tags: dict[int, list[int]], order: str, start: int) -> tuple[byte
     return entries + struct.pack(order + "I", 0) + tail, link
 
 
-def _png(samples: NDArray[np.uint16]) -> bytes:
-    """16-bit PNG of (H, W), (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA."""
+def _png(samples: NDArray[np.uint16], bits: int = 16, clear: int | None = None) -> bytes:
+    """PNG of (H, W), (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA.
+
+    Samples are of 16 bits, or of fewer. Gray of the value ``clear`` is stated as transparent.
+    """
     height, width = samples.shape[:2]
     channels = samples.shape[2] if samples.ndim == 3 else 1
     color = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     rows = samples.astype(">u2").reshape(height, -1)
+    if bits < 16:
+        digits = np.unpackbits(rows.astype(np.uint8)[..., np.newaxis], axis=2)[..., -bits:]
+        rows = np.packbits(digits.reshape(height, -1), axis=1)
     raw = b"".join(b"\0" + row.tobytes() for row in rows)
-    header = struct.pack(">IIBBBBB", width, height, 16, color, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
+    header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
+    key = [] if clear is None else [(b"tRNS", struct.pack(">H", clear) * channels)]
+    chunks = ((b"IHDR", header), *key, (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
         for name, body in chunks

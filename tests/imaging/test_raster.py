@@ -93,6 +93,20 @@ def test_transparent_color_is_black(head: Gray, mode: str) -> None:
     np.testing.assert_array_equal(pixels(pillow(image, "PNG", transparency=key)), expected)
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8, 16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_transparent_color_of_any_depth_is_black(
+    head: Gray, write_png: Callable[..., bytes], bits: int, channels: int
+) -> None:
+    stored = head.astype(np.uint16) * 257 >> (16 - bits)
+    key = int(stored.max())
+    scale = 255 // (2**bits - 1) if bits < 8 else 1
+    expected = np.where(stored == key, 0, stored) * scale
+    samples = stored if channels == 1 else np.repeat(stored[..., np.newaxis], 3, axis=2)
+    if channels == 1 or bits >= 8:
+        np.testing.assert_array_equal(pixels(write_png(samples, bits, key)), expected)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 @pytest.mark.parametrize("highest", [4000, 65535])
 def test_bytes_in_the_other_order_than_stated(head: Gray, kind: str, highest: int) -> None:

@@ -239,7 +239,7 @@ async function frames(set: DataSet, depth: number, height: number, width: number
   const ends = signed ? -1 : 2 ** bits - 1;
   const levels: GrayscaleTransform = {
     window: windowOf(number(set, "x00281050"), number(set, "x00281051"), text(set, "x00281056").toUpperCase()),
-    inverted: text(set, "x00280004") === "MONOCHROME1",
+    inverted: text(set, "x00280004") === "MONOCHROME1" || text(set, "x20500020") === "INVERSE",
     ends: ends * slope + 2 * intercept,
     empty: padding(set, signed, raw),
     isRange: (set.uint16("x00280121") ?? set.uint16("x00280120")) !== set.uint16("x00280120"),

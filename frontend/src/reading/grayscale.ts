@@ -14,7 +14,7 @@ export interface Window {
 
 export interface GrayscaleTransform {
   window: Window | null;
-  /** MONOCHROME1: the smallest value is shown white. */
+  /** MONOCHROME1, or PresentationLUTShape INVERSE: the smallest value is shown white. */
   inverted: boolean;
   /** Sum of the smallest and largest value that can be stored, rescaled. */
   ends: number;

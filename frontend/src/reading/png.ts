@@ -46,11 +46,19 @@ function grays(png: DecodedPng): Float32Array {
   return png.depth === 16 ? fromDeep(png) : fromBytes(png);
 }
 
-function fromBytes({ data, channels, height, width, transparency }: DecodedPng): Float32Array {
+/** Whether the pixel whose samples begin at `at` has the colour that is stated as transparent. */
+function isClear({ data, channels, transparency }: DecodedPng, at: number): boolean {
+  if (!transparency || channels % 2 === 0) return false;
+  return [...data.slice(at, at + channels)].every((sample, channel) => sample === transparency[channel]);
+}
+
+function fromBytes(png: DecodedPng): Float32Array {
+  const { data, channels, height, width } = png;
   const out = new Float32Array(height * width);
   for (let i = 0; i < out.length; i++) {
     const at = i * channels;
-    if (channels === 1) out[i] = transparency?.[0] === data[at] ? 0 : data[at];
+    if (isClear(png, at)) continue;
+    if (channels === 1) out[i] = data[at];
     else if (channels === 2) out[i] = overBlack(data[at], data[at], data[at], data[at + 1]);
     else if (channels === 3) out[i] = luma(data[at], data[at + 1], data[at + 2]);
     else out[i] = overBlack(data[at], data[at + 1], data[at + 2], data[at + 3]);
@@ -58,10 +66,12 @@ function fromBytes({ data, channels, height, width, transparency }: DecodedPng):
   return out;
 }
 
-function fromDeep({ data, channels, height, width }: DecodedPng): Float32Array {
+function fromDeep(png: DecodedPng): Float32Array {
+  const { data, channels, height, width } = png;
   const out = new Float32Array(height * width);
   for (let i = 0; i < out.length; i++) {
     const at = i * channels;
+    if (isClear(png, at)) continue;
     const gray = channels < 3 ? data[at] : luma(data[at], data[at + 1], data[at + 2]);
     const opaque = channels % 2 === 1 ? 65535 : data[at + channels - 1];
     out[i] = gray * Math.fround(opaque / 65535);
@@ -86,7 +96,7 @@ function unpack({ data, depth, height, width }: DecodedPng): Uint8Array {
 
 function fromFewBits(png: DecodedPng): Float32Array {
   const scale = 255 / ((1 << png.depth) - 1);
-  return Float32Array.from(unpack(png), (value) => value * scale);
+  return Float32Array.from(unpack(png), (value) => (value === png.transparency?.[0] ? 0 : value * scale));
 }
 
 function fromPalette(png: DecodedPng): Float32Array {

@@ -29,7 +29,7 @@ Loader = Callable[[Image.Image], Image.Image]
 
 def is_deep(image: Image.Image) -> bool:
     """Whether ``image``, not decoded yet, stores 16-bit colour or 16-bit gray with alpha."""
-    family, _, depth = _layout(image).partition(";")
+    family, _, depth = layout_of(image).partition(";")
     return (depth.startswith("16") and family in _FAMILIES) or _is_planar(image)
 
 
@@ -40,7 +40,7 @@ def decode(open_: Opener, load: Loader, source: str) -> NDArray[np.uint16]:
     ``UnsupportedFormatError`` for TIFF that stores the channels one after the other.
     """
     with open_() as image:
-        layout = _layout(image)
+        layout = layout_of(image)
         if _is_planar(image):
             raise UnsupportedFormatError(
                 f"{source}: 16-bit colour in separate planes; save it as gray, or interleaved"
@@ -63,7 +63,7 @@ def _is_planar(image: Image.Image) -> bool:
     return tags.get(_PLANAR_CONFIGURATION) == _SEPARATE and len(bits) > 1 and max(bits) > 8
 
 
-def _layout(image: Image.Image) -> str:
+def layout_of(image: Image.Image) -> str:
     """Pillow's "raw mode" of the stored samples: ``RGB;16B``."""
     tiles = getattr(image, "tile", None)
     if not tiles:

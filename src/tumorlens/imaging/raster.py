@@ -7,7 +7,7 @@ several pages give a stack of all images.
 
 import io
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,9 @@ _PHOTOMETRIC: Final = 262
 _WHITE_IS_ZERO: Final = 0
 _NEUTRAL: Final = 128
 """What both chrominances of gray are in a JPEG of 8 bits (ITU-T T.871)."""
+_KEY: Final = "transparency"
+_FEW_BITS: Final = {"L;2": 85, "L;4": 17}
+"""Pillow's names of gray samples of 2 and 4 bits, and what they are multiplied by."""
 _BITS_PER_SAMPLE: Final = 258
 _SAMPLE_FORMAT: Final = 339
 _UNSIGNED, _SIGNED = 1, 2
@@ -117,7 +120,7 @@ def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
                 raise UnsupportedFormatError(
                     f"{source}: pages of 16-bit colour; save them as gray or as single files"
                 )
-            colors = deep.decode(open_, _load, source)
+            colors = _over_key(deep.decode(open_, _load, source), image)
             decoded = _Decoded(_deep_gray(colors), 16, f"{image.mode};16")
             return decoded.noted(COLORED if is_colored(colors[..., :3]) else "")
         if len(pages) > 1:
@@ -149,6 +152,7 @@ def _decode_page(image: Image.Image) -> _Decoded:
     inverted, layout = _is_inverted(image), _sample_layout(image)
     mode = image.mode
     tiff.expect_native_order(image)
+    _widen_key(image)
     loaded = _opaque(_load(image))
     samples, bit_depth = _resigned(loaded, layout) or _to_gray(loaded)
     swapped = _in_other_order(loaded)
@@ -295,7 +299,7 @@ def _in_other_order(image: Image.Image) -> NDArray[np.float32] | None:
 def _to_gray(image: Image.Image) -> tuple[Samples, int]:
     """Return (H, W), bytes where they hold it, and the bits a sample was stored with."""
     if image.mode in _WIDE_MODES:
-        return np.asarray(image, dtype=np.float32), _WIDE_MODES[image.mode]
+        return _over_key(np.asarray(image, dtype=np.float32), image), _WIDE_MODES[image.mode]
     if image.mode == "1":
         return np.asarray(image.convert("L")), 1
     if image.has_transparency_data:
@@ -322,6 +326,22 @@ def _over_black(strip: Image.Image) -> NDArray[np.uint8]:
     rgba = np.asarray(strip.convert("RGBA"))
     opacity = rgba[..., 3].astype(np.float32) / np.float32(255)
     return np.rint(luma(rgba[..., :3]) * opacity).astype(np.uint8)
+
+
+def _widen_key(image: Image.Image) -> None:
+    """Scale a PNG's transparent gray of 2 or 4 bits to 8, as Pillow scales its samples only."""
+    layout = deep.layout_of(image)
+    if layout in _FEW_BITS and isinstance(image.info.get(_KEY), int):
+        image.info[_KEY] *= _FEW_BITS[layout]
+
+
+def _over_key(samples: NDArray[Any], image: Image.Image) -> NDArray[Any]:
+    """Samples of 16 bits, black where they have the colour that a PNG states as transparent."""
+    key = image.info.get(_KEY)
+    if not isinstance(key, int | tuple):
+        return samples
+    same = samples == key if samples.ndim == 2 else (samples == key).all(axis=2, keepdims=True)
+    return np.where(same, samples.dtype.type(0), samples)
 
 
 def _deep_gray(samples: NDArray[np.uint16]) -> NDArray[np.float32]:

@@ -172,13 +172,17 @@ def test_an_item_without_a_table_is_none(head: Gray, write_dicom: Write, keyword
 
 @pytest.mark.parametrize("tags", [{}, {"WindowCenter": 120, "WindowWidth": 200}])
 @pytest.mark.parametrize("kind", [np.uint8, np.int16])
-def test_monochrome1_is_turned(
-    head: Gray, write_dicom: Write, tags: dict[str, Any], kind: Any
+@pytest.mark.parametrize("stated", [
+    {"PhotometricInterpretation": "MONOCHROME1"}, {"PresentationLUTShape": "INVERSE"},
+    {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"},
+])  # fmt: skip
+def test_what_is_stated_as_inverted_is_turned_once(
+    head: Gray, write_dicom: Write, tags: dict[str, Any], kind: Any, stated: dict[str, str]
 ) -> None:
     """The negative shown white-is-small looks as the positive shown white-is-large."""
     stored = head.astype(kind)
     plain = gray(write_dicom(stored, **tags))
-    turned = gray(write_dicom(stored, PhotometricInterpretation="MONOCHROME1", **tags))
+    turned = gray(write_dicom(stored, **stated, **tags))
     offset = turned + plain
     np.testing.assert_allclose(offset, offset[0, 0], atol=1e-5)
     assert np.corrcoef(turned.ravel(), plain.ravel())[0, 1] < -0.999

@@ -84,7 +84,8 @@ class GrayscaleTransform(msgspec.Struct, frozen=True):
     padding: tuple[int, int] | None
     """Stored values, both ends included, that stand for no measurement (C.7.5.1.1.2)."""
     inverted: bool
-    """MONOCHROME1: the smallest value is shown white (C.7.6.3.1.2)."""
+    """MONOCHROME1, or PresentationLUTShape INVERSE: the smallest value is shown white (C.7.6.3.1.2,
+    C.11.6.1)."""
     stored_range: tuple[int, int]
 
     def apply(
@@ -139,9 +140,15 @@ def grayscale_transform_of(dataset: Dataset, frame: int, source: str) -> Graysca
         modality=_table(items(dataset, "ModalityLUTSequence"), signed, source),
         window=_voi(dataset, frame, source),
         padding=_padding(dataset, signed),
-        inverted=(text(dataset, "PhotometricInterpretation") or "").upper() == "MONOCHROME1",
+        inverted=_is_inverted(dataset),
         stored_range=(-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1),
     )
+
+
+def _is_inverted(dataset: Dataset) -> bool:
+    """Whether either element says so; both say it once."""
+    photometric, shape = text(dataset, "PhotometricInterpretation"), "PresentationLUTShape"
+    return (photometric or "").upper() == "MONOCHROME1" or text(dataset, shape) == "INVERSE"
 
 
 def _rescale(dataset: Dataset, frame: int) -> tuple[float, float]:
