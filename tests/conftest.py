@@ -224,3 +224,17 @@ def _tiny_onnx(
     model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10)
     data: bytes = model.SerializeToString()
     return data
+
+
+@pytest.fixture
+def unreadable_folder(tmp_path: Path) -> Path:
+    """A folder below ``tmp_path`` that not even root can list: its path is too long."""
+    path, name = tmp_path, "d" * 200
+    place = os.open(path, os.O_RDONLY)
+    while len(str(path)) <= os.pathconf("/", "PC_PATH_MAX"):
+        os.mkdir(name, dir_fd=place)
+        below = os.open(name, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place, path = below, path / name
+    os.close(place)
+    return path

@@ -378,6 +378,13 @@ def test_a_folder_without_classes_is_refused(tmp_path: Path, make: bool) -> None
         importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
 
 
+def test_a_folder_that_cannot_be_read_is_refused(unreadable_folder: Path, draw: Draw) -> None:
+    top = next(parent for parent in unreadable_folder.parents if len(parent.name) < 200)
+    put(top / "glioma/a.png", encode.png(draw(0)))
+    with pytest.raises(DatasetError, match="cannot be opened"):
+        importers.import_folder(top, top / "m.csv")
+
+
 def test_wrong_counts_name_every_folder_and_what_is_missing(tmp_path: Path, draw: Draw) -> None:
     put(tmp_path / "np/Training/glioma/Tr-gl_0010.jpg", encode.jpeg(draw(0)))
     put(tmp_path / "np/glioma/stray.jpg", encode.jpeg(draw(1)))

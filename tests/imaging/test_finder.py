@@ -37,6 +37,16 @@ def test_a_folder_gives_its_images_sorted(tree: Path) -> None:
     assert (found.skipped, found.error) == (2, None)
 
 
+def test_a_folder_that_cannot_be_read_is_no_silent_loss(
+    tree: Path, unreadable_folder: Path
+) -> None:
+    found = find(str(tree))
+    assert names(found.paths, tree) == ["b.png", "sub/[x].png", "sub/a.jpg"]
+    (failure,) = found.failures
+    assert failure[0] == str(unreadable_folder)
+    assert "cannot be opened" in str(failure[1])
+
+
 def test_what_calls_itself_an_image_is_never_passed_over(tree: Path) -> None:
     (tree / "copy-failed.PNG").touch()
     (tree / "sub" / "saved-page.jpg").write_text("<html>")

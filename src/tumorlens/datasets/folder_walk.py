@@ -4,8 +4,9 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
+from tumorlens.errors import DatasetError
 from tumorlens.imaging.finder import kind_of
 from tumorlens.imaging.formats.dicom import DICOM
 from tumorlens.imaging.formats.registry import claims_image
@@ -19,7 +20,16 @@ def walk(folder: Path) -> Iterator[Path]:
 
     Links to folders are followed under their own path, but each folder is entered once: those
     that lie below ``folder`` themselves come first, and a link to a folder above ends nowhere.
+    Raises ``DatasetError`` for a folder that cannot be read.
     """
+    try:
+        yield from _walk(folder)
+    except OSError as error:
+        reason = f"{error.filename}: cannot be opened ({error.strerror})"
+        raise DatasetError(reason) from error
+
+
+def _walk(folder: Path) -> Iterator[Path]:
     root = folder.resolve()
     entered: set[Path] = set()
     waiting = deque([folder])
@@ -29,7 +39,7 @@ def walk(folder: Path) -> Iterator[Path]:
             if start.resolve() in entered or root.is_relative_to(start.resolve()):
                 continue
             yield start
-        for place, folders, names in os.walk(start):
+        for place, folders, names in os.walk(start, onerror=_fail):
             here = Path(place)
             entered.add(here.resolve())
             below = [here / name for name in sorted(folders) if not _hidden(name)]
@@ -37,6 +47,10 @@ def walk(folder: Path) -> Iterator[Path]:
             below = [one for one in below if not one.is_symlink() and one.resolve() not in entered]
             folders[:] = [one.name for one in below]
             yield from (*below, *(here / name for name in names if not _hidden(name)))
+
+
+def _fail(error: OSError) -> NoReturn:
+    raise error
 
 
 def is_image(file: Path) -> bool:

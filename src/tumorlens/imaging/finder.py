@@ -13,7 +13,7 @@ from tumorlens.errors import InputError, MissingInputError
 from tumorlens.imaging.formats.dicom import DICOM
 from tumorlens.imaging.formats.registry import SNIFF_BYTES, ZIP, claims_image, sniff
 from tumorlens.imaging.input import File, Input
-from tumorlens.imaging.reader import missing
+from tumorlens.imaging.reader import missing, unopened
 
 if TYPE_CHECKING:
     from tumorlens.imaging.archive import Archive
@@ -167,8 +167,9 @@ def _search(folder: str, room: "_Room") -> Found:
     files: list[File] = []
     dicom: list[str] = []
     archives: list[str] = []
+    unread: list[OSError] = []
     skipped = 0
-    for path in _files(folder):
+    for path in _files(folder, unread):
         file = _look(path, room)
         if file is None:
             skipped += 1
@@ -184,7 +185,8 @@ def _search(folder: str, room: "_Room") -> Found:
         from tumorlens.imaging.series import group_files
 
         grouped = group_files(dicom)
-    return _with_archives(_gathered(folder, files, grouped, skipped), archives)
+    failed = [(str(error.filename), unopened(error.filename, error)) for error in unread]
+    return _with_archives(_gathered(folder, files, grouped, skipped, failed), archives)
 
 
 def _with_archives(folder: Found, archives: Sequence[str]) -> Found:
@@ -255,13 +257,14 @@ def _by_study(all_series: Sequence["Series"]) -> Iterator[tuple[tuple[str, ...],
         yield (first[series.facts.study_instance_uid or series.first], series.first), series
 
 
-def _files(folder: str) -> Iterator[str]:
+def _files(folder: str, unread: list[OSError]) -> Iterator[str]:
     """Yield the files below ``folder``, sorted, without hidden ones.
 
-    Linked folders are followed, each folder once: a link may lead back to a folder above it.
+    Linked folders are followed, each folder once: a link may lead back to a folder above it. Errors
+    of folders that cannot be read are added to ``unread``.
     """
     known = {os.path.realpath(folder)}
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=unread.append, followlinks=True):
         followed = []
         for name in sorted(name for name in folders if not name.startswith(".")):
             target = os.path.realpath(Path(parent) / name)

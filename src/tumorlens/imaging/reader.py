@@ -31,7 +31,7 @@ def load_file(path: str | Path) -> bytes:
             # Asked for the limit itself, Python would first set that much memory aside.
             return file.read(min(MAX_FILE_BYTES, os.fstat(file.fileno()).st_size))
         except OSError as error:
-            raise _unopened(path, error) from error
+            raise unopened(path, error) from error
 
 
 def open_file(path: str | Path) -> BinaryIO:
@@ -48,7 +48,7 @@ def open_file(path: str | Path) -> BinaryIO:
     except FileNotFoundError as error:
         raise missing(given, "no such file") from error
     except OSError as error:
-        raise _unopened(path, error) from error
+        raise unopened(path, error) from error
     except ValueError as error:  # a NUL or another character that no path can have
         raise missing(given, "no such file") from error
 
@@ -63,7 +63,8 @@ def missing(path: str | Path, reason: str) -> MissingInputError:
     return MissingInputError(f"{path}: {reason}")
 
 
-def _unopened(path: str | Path, error: OSError) -> MissingInputError:
+def unopened(path: str | Path, error: OSError) -> MissingInputError:
+    """The error of a file or folder that is there."""
     reason = error.strerror or type(error).__name__
     return MissingInputError(f"{path}: cannot be opened ({reason})")
 
