@@ -190,6 +190,9 @@ describe("NRRD", () => {
     ["three directions", { "space directions": "(1,0,0) (1,0,0) (0,0,1)" }, [
       "the file's direction matrix is not plausible and is not used", NO_ORIENTATION,
     ]],
+    ["a skewed head", { "space directions": "(1,0,0) (0.7,1,0) (0,0,1)" }, [
+      "the axes of the file's direction matrix are not perpendicular: the head is skewed",
+    ]],
     ["a unit that a head can have", { "space units": '"m" "m" "m"' }, [
       "the file's unit of length is not plausible; millimetres are assumed",
     ]],

@@ -201,6 +201,7 @@ def test_what_a_spreadsheet_has_saved_again_is_read_as_before(tmp_path: Path, ho
         ("m.csv", b"", "lists no image"),
         ("m.csv", b"path,class,sha256\n", "lists no image"),
         ("m.csv", b"path,class,sha256\nM\xfcller.png,glioma,1\n", "is not a CSV"),
+        ("m.csv", b'path,class,patient\na,b,"P1\nc,b,P2\n', "double quote in row 2 is not closed"),
         ("m.csv", "path,class\na.png,b\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
         ("m.csv", b"path|class\na.png|b\n", r"commas, semicolons or tabs, not by '\|'"),
         ("m.csv", b"Filename,class\na.png,b\n", "no column 'path'.*; rename 'filename' to 'path'"),

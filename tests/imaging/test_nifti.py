@@ -291,6 +291,16 @@ def test_a_voxel_size_beside_an_sform_does_not_matter(ras: Volume) -> None:
     assert (image.pixel_spacing_mm, image.notes) == ((2, 2), ())
 
 
+@pytest.mark.parametrize(("shear", "is_told"), [(0, False), (0.1, False), (0.5, True)])
+def test_axes_that_are_not_perpendicular_are_told(ras: Volume, shear: float, is_told: bool) -> None:
+    affine = AFFINE.copy()
+    affine[:3, 1] += shear * affine[:3, 0]
+    told = [note for note in read(save(ras, affine)).notes if "not perpendicular" in note]
+    assert (
+        told == ["the axes of the file's sform are not perpendicular: the head is skewed"] * is_told
+    )
+
+
 def test_an_sform_that_makes_no_sense_is_not_used(ras: Volume) -> None:
     for row in ([0, 0, 0, 0], [np.nan, 0, 0, 0]):
         odd = with_header(save(ras), srow_x=row, qform_code=0)

@@ -3,6 +3,8 @@ import { canBeAHead } from "./gray";
 
 /** Volume that three unit steps must span, for them to be three directions. */
 const FLAT = 1e-3;
+/** The same volume below which the axes are visibly not perpendicular: by 11 degrees. */
+const SKEWED = 0.98;
 
 /** A voxel is smaller, in millimetres or microns. */
 const LARGEST_STEP = 1e5;
@@ -35,7 +37,11 @@ export function lengthsOf(rows: number[][]): number[] {
 export function sensible(rows: number[][], name: string, notes: string[]): number[][] | null {
   const lengths = lengthsOf(rows);
   const usable = rows.flat().every(Number.isFinite) && Math.min(...lengths) > 0;
-  if (usable && Math.abs(determinant(rows.map((row) => row.slice(0, 3).map((part, axis) => part / lengths[axis])))) > FLAT) return rows;
+  const spanned = usable ? Math.abs(determinant(rows.map((row) => row.slice(0, 3).map((part, axis) => part / lengths[axis])))) : 0;
+  if (spanned > FLAT) {
+    if (spanned < SKEWED) notes.push(`the axes of the file's ${name} are not perpendicular: the head is skewed`);
+    return rows;
+  }
   notes.push(`the file's ${name} is not plausible and is not used`);
   return null;
 }

@@ -22,6 +22,8 @@ _START: Final = 64
 """First bytes in which UTF-16 without byte order mark is detected, by zero bytes."""
 _WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """First bytes of ``.xlsx`` and ``.ods``, and of ``.xls``."""
+_LAST: Final = "end"
+"""A row that is put behind the others: it comes out as it is, unless it lies within quotes."""
 _HINT: Final = "sep="
 """Start of a line, before that of the column names, that states the separator."""
 _WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
@@ -90,7 +92,11 @@ def read_index(path: Path) -> list[dict[str, str]]:
 def read_table(data: bytes) -> list[list[str]]:
     """Rows of a CSV file as spreadsheets save them; ``UnicodeDecodeError`` or ``csv.Error``."""
     separator, text = _separator(_decoded(data))
-    return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    text += _LAST if text.endswith(("\n", "\r")) else f"\n{_LAST}"
+    *rows, last = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    if last != [_LAST]:
+        raise csv.Error(f"a double quote in row {len(rows) + 1} is not closed")
+    return rows
 
 
 def _decoded(data: bytes) -> str:

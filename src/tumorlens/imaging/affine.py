@@ -18,6 +18,8 @@ LPS_TO_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 """From DICOM's axes of the patient to NIfTI's; its own inverse."""
 _FLAT: Final = 1e-3
 """Volume that three unit steps must span, for them to be three directions."""
+_SKEWED: Final = 0.98
+"""The same volume below which the axes are visibly not perpendicular: by 11 degrees."""
 
 _LARGEST_STEP: Final = 1e5
 """A voxel is smaller, in millimetres or microns."""
@@ -58,7 +60,9 @@ def sensible(affine: Matrix, name: str, notes: list[str]) -> Matrix | None:
     steps = affine[:3, :3]
     lengths = np.linalg.norm(steps, axis=0)
     usable = bool(np.isfinite(affine).all()) and float(lengths.min()) > 0
-    if usable and abs(np.linalg.det(steps / lengths)) > _FLAT:
+    if usable and (spanned := abs(np.linalg.det(steps / lengths))) > _FLAT:
+        if spanned < _SKEWED:
+            notes.append(f"the axes of the file's {name} are not perpendicular: the head is skewed")
         return affine
     notes.append(f"the file's {name} is not plausible and is not used")
     return None

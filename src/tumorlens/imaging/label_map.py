@@ -98,7 +98,7 @@ def check_no_computed_map(voxels: NDArray[np.float32], source: str) -> None:
         )
 
 
-def _are_probabilities(sample: NDArray[np.generic]) -> bool:
+def _are_probabilities(sample: NDArray[np.float64]) -> bool:
     """Whether many of the values of 0 to 1 are near 1, or nearly all are 0."""
     counted, certain = (int((sample >= least).sum()) for least in (_LIKELY, _CERTAIN))
     is_rare = int((sample >= _POSSIBLE).sum()) < _FEWEST_POSSIBLE * sample.size
@@ -125,7 +125,7 @@ def _are_distances(voxels: NDArray[np.float32]) -> bool:
 
 def _step(voxels: NDArray[np.generic]) -> int:
     """Between voxels that are looked at, along each axis."""
-    return max(1, round((voxels.size / _SAMPLED) ** (1 / 3)))
+    return max(1, round(float(voxels.size / _SAMPLED) ** (1 / 3)))
 
 
 def _spread(voxels: NDArray[np.generic]) -> NDArray[np.float64]:
