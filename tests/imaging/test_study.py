@@ -20,7 +20,7 @@ from tumorlens.errors import InputError
 from tumorlens.imaging import encode, finder
 from tumorlens.imaging.input import File
 from tumorlens.imaging.regroup import NOTE
-from tumorlens.imaging.series import Series
+from tumorlens.imaging.series import SAME_UID, Series
 from tumorlens.imaging.study import read_study, source_header
 
 Gray = NDArray[np.uint8]
@@ -59,6 +59,17 @@ def test_a_series_is_sorted_in_space(tmp_path: Path, head: Gray, write_series: W
     assert [Path(place.path).name for place in image.facts.slices] == list("zyxwvu")
     assert [place.along_mm for place in image.facts.slices] == [0, 5, 10, 15, 20, 25]
     assert source_header(image.facts.slices[2]).SOPInstanceUID == "1.2.3.3"
+
+
+@pytest.mark.parametrize("other", [0, 1])
+def test_files_of_one_uid_and_other_pixels_are_told(
+    tmp_path: Path, write_series: WriteSeries, write_dicom: Write, head: Gray, other: int
+) -> None:
+    tags = {"SOPInstanceUID": "1.2.3.99", "SeriesInstanceUID": "1.2.3"}
+    files = [write_dicom(head, **tags), write_dicom(head + np.uint8(other), StudyID="x", **tags)]
+    (image,) = read_study(place(tmp_path / "study", files)).images
+    assert image.depth == 1
+    assert (SAME_UID in image.notes) == bool(other)
 
 
 def test_two_series_images_and_other_things(

@@ -125,7 +125,7 @@ def _are_distances(voxels: NDArray[np.float32]) -> bool:
 
 def _step(voxels: NDArray[np.generic]) -> int:
     """Between voxels that are looked at, along each axis."""
-    return max(1, round(float(voxels.size / _SAMPLED) ** (1 / 3)))
+    return max(1, round(float(np.cbrt(voxels.size / _SAMPLED))))
 
 
 def _spread(voxels: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """DICOM files to series: grouped by SeriesInstanceUID, each split into stacks in space."""
 
 import dataclasses
+import hashlib
 import io
 import os
 import posixpath
@@ -33,6 +34,10 @@ ELSEWHERE: Final = (
 )
 UNPLACED: Final = (
     "other frames of the file state where they lie, these do not; they are answered separately"
+)
+
+SAME_UID: Final = (
+    "another file has the same SOP Instance UID but other pixels; which one is right is not stated"
 )
 
 
@@ -168,7 +173,8 @@ def _group(
         what = f"{named - others} of {named} files that the DICOM directory names are missing"
         failures.append((directory, MissingInputError(f"{directory}: {what}")))
     split_up = [part for files in headers.values() for part in apart(files)]
-    series = list(chain.from_iterable(_series(files, archive) for files in joined(split_up)))
+    noted = (_with_uid_notes(files, open_) for files in joined(split_up))
+    series = list(chain.from_iterable(_series(files, archive) for files in noted))
     return Grouped(series, failures, skipped, own)
 
 
@@ -202,6 +208,41 @@ def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:
         return path, first
     others = f"{len(errors) - 1} more files of the series have the same problem"
     return path, NotMRError(f"{first} ({others})")
+
+
+def _with_uid_notes(
+    headers: Sequence[Header], open_: Callable[[Location], BinaryIO]
+) -> list[Header]:
+    """``headers``, with a note on those that share a SOP Instance UID, but not their pixels."""
+    by_uid: dict[str | None, list[Location]] = {}
+    for header in headers:
+        by_uid.setdefault(header.frames[0].facts.sop_instance_uid, []).append(_key(header))
+    conflicting = {
+        uid
+        for uid, locations in by_uid.items()
+        if uid and len(locations) > 1 and len({_pixels(at, open_) for at in locations}) > 1
+    }
+    return [
+        _noted(header) if header.frames[0].facts.sop_instance_uid in conflicting else header
+        for header in headers
+    ]
+
+
+def _noted(header: Header) -> Header:
+    frames = tuple(
+        msgspec.structs.replace(frame, notes=(*frame.notes, SAME_UID)) for frame in header.frames
+    )
+    return msgspec.structs.replace(header, frames=frames)
+
+
+def _pixels(location: Location, open_: Callable[[Location], BinaryIO]) -> str:
+    """A hash of the stored pixels of a file; empty where they cannot be read."""
+    try:
+        with open_(location) as stream:
+            dataset = parse(stream, name_of(location))
+    except InputError:
+        return ""
+    return hashlib.sha256(dataset.get("PixelData") or b"").hexdigest()
 
 
 def _series(headers: Sequence[Header], archive: Archive | None) -> Iterable[Series]:
