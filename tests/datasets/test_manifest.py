@@ -349,7 +349,7 @@ def test_a_class_that_reads_as_an_empty_cell_is_quoted(tmp_path: Path) -> None:
         Manifest.load(tmp_path / "m.csv")
 
 
-@pytest.mark.parametrize("row", ["a.png", '"a.png,glioma'])
+@pytest.mark.parametrize("row", ["a.png", '"a.png,glioma"'])
 def test_a_short_first_row_is_named_and_no_column_is_missed(tmp_path: Path, row: str) -> None:
     (tmp_path / "m.csv").write_text(f"path,class,patient\n{row}\n")
     with pytest.raises(ManifestError, match=r"row 2: no class$"):

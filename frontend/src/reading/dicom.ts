@@ -179,12 +179,16 @@ function checkKind(set: DataSet): string[] {
   }
   if (isOneOf(NO_IMAGES)) throw new InputError(NO_IMAGE, "DICOM without an image");
   const modality = modalityOf(set);
-  if (modality === "MR") return [];
+  const isOther = sopClass.startsWith(STORAGE) && !isOneOf(MAY_BE_MR);
+  if (modality === "MR") return isOther ? [treatedAsMr(`its SOP class is ${sopClass}`)] : [];
   const mayBe = ["", "OT", "SC"].includes(modality) && (sopClass === "" || isOneOf(MAY_BE_MR));
   if (!mayBe) throw new InputError("not_mr", `${modality || "no modality"}, not MR: the network was trained only on MR`);
   if (modality === "" && isOneOf(["4"])) return [];
-  const stated = modality ? `its modality is ${modality}` : "its modality is not stated";
-  return [`the file does not state that it is MR (${stated}); it is treated as MR`];
+  return [treatedAsMr(modality ? `its modality is ${modality}` : "its modality is not stated")];
+}
+
+function treatedAsMr(stated: string): string {
+  return `the file does not state that it is MR (${stated}); it is treated as MR`;
 }
 
 /** In capitals; some exporters write MRI for MR. */

@@ -71,10 +71,13 @@ def check_kind(dataset: Dataset, source: str) -> None:
 
 def kind_notes(dataset: Dataset) -> list[str]:
     """What is assumed about its kind."""
-    modality = _modality(dataset)
-    if modality == MR or (modality is None and is_mr_storage(dataset)):
+    modality, sop_class = _modality(dataset), _sop_class(dataset)
+    if modality == MR and sop_class.startswith(_STORAGE) and not _may_be_mr(dataset):
+        stated = f"its SOP class is {clean(UID(sop_class).name)}"
+    elif modality == MR or (modality is None and is_mr_storage(dataset)):
         return []
-    stated = f"its modality is {modality}" if modality else "its modality is not stated"
+    else:
+        stated = f"its modality is {modality}" if modality else "its modality is not stated"
     return [f"the file does not state that it is MR ({stated}); it is treated as MR"]
 
 
