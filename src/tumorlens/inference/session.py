@@ -135,8 +135,8 @@ class Graph:
 
     def _check_names(self, outputs: Sequence[str], optional: Sequence[str]) -> list[str]:
         """Names of the outputs to compute."""
-        inputs = [node.name for node in self._session.get_inputs()]
-        present = [node.name for node in self._session.get_outputs()]
+        inputs = sorted(node.name for node in self._session.get_inputs())
+        present = sorted(node.name for node in self._session.get_outputs())
         if inputs != [INPUT] or not set(present).issuperset(outputs):
             raise BundleError(
                 f"{self._name}: the graph takes {inputs} and gives {present}; needed are {[INPUT]} "
