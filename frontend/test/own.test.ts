@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { OWN_ANSWER, OWN_CLASSES, readDicom } from "../src/reading/dicom";
+import { readPng, writeAnswer } from "../src/reading/png";
 import { dicomFile } from "./made";
 
 const CAPTURE = "1.2.840.10008.5.1.4.1.1.7";
@@ -23,5 +24,11 @@ describe("an answer of ours", () => {
 
   test.each([[CAPTURE, "another maker"], ["1.2.840.10008.5.1.4.1.1.4", "tumorlens"]])("%s of %s is not one", async (sopClass, maker) => {
     await expect(readDicom("a", dicom(sopClass, maker))).rejects.toMatchObject({ kind: "unsupported_format" });
+  });
+
+  test("is an image that the page saves", () => {
+    const png = writeAnswer({ width: 64, height: 64, data: new Uint8ClampedArray(4 * 64 * 64).fill(255) });
+    expect(Buffer.from(png).includes("tEXtSoftware\0tumorlens")).toBe(true);
+    expect(() => readPng(png)).toThrow("give the image that it was made from");
   });
 });

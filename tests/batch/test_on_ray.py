@@ -9,7 +9,13 @@ import pytest
 from tests.batch.conftest import Answer, parts, visible
 
 from tumorlens.batch.columns import Tally
+from tumorlens.batch.discovery import Discovery
+from tumorlens.batch.items import chunks
+from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.run import Batch, Options
+from tumorlens.batch.worker import Setup, identity
+from tumorlens.bundle import load
+from tumorlens.errors import TumorlensError
 
 pytest.importorskip("ray", reason="needs the ray extra")
 from tumorlens.batch.on_ray import RayEngine
@@ -54,6 +60,25 @@ def test_an_actor_that_is_killed_is_replaced(
     assert len(killed) == 2
     assert found.tally.errors == {"corrupt": 1}
     assert visible(parts(tmp_path / "out")) == once
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"key": "other"}, "the bundle is not the same on all machines"),
+        ({"out": "/dev/null"}, "no answers can be written (/dev/null/records: Not a directory)"),
+    ],
+)
+def test_what_ends_a_batch_is_said_as_by_local_processes(
+    engine: RayEngine, archive: Path, tiny_bundle: Path, change: dict[str, str], words: str
+) -> None:
+    bundle = load(str(tiny_bundle))
+    usual = {"bundle": str(tiny_bundle), "plane": "axial", "key": identity(bundle, "axial")}
+    setup = Setup(**({"out": "/dev/null"} | usual | change))
+    for one in (engine, LocalEngine(1)):
+        with pytest.raises(TumorlensError) as caught:
+            list(one.run(setup, chunks(Discovery(str(archive)))))
+        assert str(caught.value).endswith(words)
 
 
 def actors() -> list[int]:

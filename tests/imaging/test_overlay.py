@@ -40,7 +40,7 @@ def test_what_this_package_drew_is_no_input(head: Gray) -> None:
         captioned_png(pixels, None, []),
     )
     for data in drawings:
-        with pytest.raises(UnsupportedFormatError, match="a heatmap that tumorlens wrote"):
+        with pytest.raises(UnsupportedFormatError, match="an image with an answer of tumorlens"):
             reader.read_bytes(data)
 
 

@@ -20,7 +20,7 @@ from pynetdicom.association import Association
 from tumorlens.cli.pacs import command
 from tumorlens.pacs import node
 from tumorlens.pacs.acceptor import Acceptor
-from tumorlens.pacs.destination import DicomNode, DicomWeb, SendError, destination
+from tumorlens.pacs.destination import DicomNode, DicomWeb, UnreachableError, destination
 from tumorlens.pacs.settings import NodeSettings, checked_title
 from tumorlens.pacs.spool import Spool
 
@@ -126,14 +126,14 @@ def test_what_is_no_ae_title_is_told_at_the_start(tmp_path: Path, title: str) ->
     assert checked_title(" PACS ") == "PACS"
 
 
-# pynetdicom 3.0 leaves the socket of a refused connection to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("text", ["PACS@127.0.0.1:9", "http://127.0.0.1:9/dicom-web"])
+@pytest.mark.parametrize(
+    "text", ["PACS@127.0.0.1:9", "PACS@none.invalid:104", "http://127.0.0.1:9/dicom-web"]
+)
 def test_a_destination_that_is_not_there_is_one_error(
     tmp_path: Path, write_dicom: Callable[..., bytes], head: NDArray[np.uint8], text: str
 ) -> None:
     (tmp_path / "x").write_bytes(write_dicom(head))
-    with pytest.raises(SendError):
+    with pytest.raises(UnreachableError):
         destination(text, "T").send(tmp_path / "x", MRImageStorage)
     gc.collect()
 

@@ -70,6 +70,14 @@ def test_a_study_may_be_asked_for_by_any_bytes(full: Spool) -> None:
     assert isinstance(_run("drop", full, "\udcff\n").exception, SpoolError)
 
 
+def test_a_study_at_work_is_not_said_to_have_failed(spool: Spool) -> None:
+    spool.accept("1.2", "1.2.3", b"data")
+    (waiting,) = spool.due(0)
+    spool.begin(waiting)
+    (status,) = operate.statuses(spool)
+    assert status.reason.startswith("it is being answered, or ")
+
+
 def test_retry_puts_what_failed_back_and_delivers_what_waits_at_once(full: Spool) -> None:
     made = next(one for one in full.due(0) if one.state == MADE)
     full.postpone(made, 3600)

@@ -170,7 +170,16 @@ def _delete_folder(path: Path) -> None:
     shutil.rmtree(path.parent)
 
 
-@pytest.mark.parametrize("lose", [Path.unlink, _delete_folder], ids=["one", "all"])
+@pytest.mark.parametrize(
+    "lose",
+    [
+        Path.unlink,
+        _delete_folder,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"date"),
+    ],
+    ids=["one", "all", "cut", "a bit"],
+)
 def test_a_study_that_lost_images_is_answered_when_they_come_again(
     spool: Spool, lose: Callable[[Path], object]
 ) -> None:
@@ -181,7 +190,8 @@ def test_a_study_that_lost_images_is_answered_when_they_come_again(
     site.worker.once()
     (study,) = operate.statuses(spool)
     assert (study.state, site.sent) == (FAILED, [])
-    assert "images are missing" in study.reason
+    assert study.reason.startswith("files of ")
+    assert study.reason.endswith(" images are missing or damaged; send the study again")
     for number in (1, 2):
         spool.accept("1.2", f"1.2.{number}", b"data")
     site.worker.once()

@@ -1,13 +1,26 @@
 /** PNG with all its bits: a canvas would keep only eight. */
-import { type DecodedPng, decode } from "fast-png";
+import { type DecodedPng, decode, encode } from "fast-png";
+import { InputError } from "../types";
 import type { Plane } from "../preprocessing";
 import { checkSides, isColored, luma, overBlack } from "./gray";
 import { isSwapped } from "./stored";
 
+/** Text in files that are answers, not images to classify: `SOFTWARE` in `tumorlens/imaging/raster.py`. */
+const MARK = { Software: "tumorlens" };
+
+/** An image with an answer, as a file that says so. */
+export function writeAnswer({ width, height, data }: Pick<ImageData, "width" | "height" | "data">): Uint8Array {
+  return encode({ width, height, data, channels: 4, text: MARK });
+}
+
 export function readPng(data: Uint8Array): Plane & { format: string; isColored: boolean; isSwapped: boolean } {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   if (data.length >= 24) checkSides(view.getUint32(16), view.getUint32(20));
-  const stated = opaque(decode(data));
+  const decoded = decode(data);
+  if (decoded.text.Software === MARK.Software) {
+    throw new InputError("unsupported_format", "an image with an answer of tumorlens; give the image that it was made from");
+  }
+  const stated = opaque(decoded);
   const png = inOrder(stated);
   const { height, width } = png;
   return { isSwapped: png !== stated, height, width, pixels: grays(png), format: `PNG, ${png.depth} bits`, isColored: isColored(height * width, colorsOf(png)) };

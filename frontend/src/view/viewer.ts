@@ -1,5 +1,6 @@
 /** One image, large: window and level by dragging, slices by scrolling, heatmap by slider. */
 import { heatmapOf, type Item } from "../items";
+import { writeAnswer } from "../reading/png";
 import { type Cut, cutsOf, opening, type Shown, shownBy } from "../planes";
 import { headline } from "../summary";
 import { classesOf, displayName } from "../classes";
@@ -323,9 +324,9 @@ export class Viewer {
   private savePng(): void {
     const { item } = this;
     if (!item?.image) return;
-    captioned(this.canvas, item.whole ?? item.results[item.slice]).toBlob((blob) => {
-      if (blob) save(blob, `${item.name.replace(/[^\w.-]+/g, "_")}-${this.positionText().replaceAll(" ", "-") || "slice-1"}.png`);
-    });
+    const canvas = captioned(this.canvas, item.whole ?? item.results[item.slice]);
+    const png = writeAnswer(canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height));
+    save(new Blob([png as Uint8Array<ArrayBuffer>], { type: "image/png" }), `${item.name.replace(/[^\w.-]+/g, "_")}-${this.positionText().replaceAll(" ", "-") || "slice-1"}.png`);
   }
 }
 

@@ -159,7 +159,7 @@ class _Lane(threading.Thread):
             if "index" in part:
                 indices.append(part["index"])
             elif "failed" in part:
-                raise BatchError(f"no answers can be written ({part['failed']})")
+                raise BatchError(part["failed"])
             else:
                 tally = msgspec.convert(part["tally"], Tally)
         if message["kind"] == isolated.FAULT:

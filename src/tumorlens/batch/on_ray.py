@@ -13,7 +13,7 @@ from tumorlens.batch.columns import Tally
 from tumorlens.batch.items import Chunk
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.worker import Setup, Worker
-from tumorlens.errors import BatchError, needing
+from tumorlens.errors import BatchError, TumorlensError, needing
 
 _TRIES: Final = 3
 """Actors that a chunk may lose; then it is gone through carefully, in a process of its own."""
@@ -75,7 +75,7 @@ class _Crew:
         self.busy[actor.commit.remote(chunk, careful)] = (actor, chunk)
 
     def next_done(self) -> tuple[Any, Chunk, Tally | None]:
-        """Wait for the next chunk; without a tally its actor died. Raises ``BatchError``."""
+        """Wait for the next chunk; no tally if its actor died. Raises as ``LocalEngine.run``."""
         (promise,), _ = self._ray.wait(list(self.busy))
         actor, chunk = self.busy.pop(promise)
         try:
@@ -85,6 +85,8 @@ class _Crew:
             self._actors.remove(actor)
             return actor, chunk, None
         except self._ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, TumorlensError):
+                raise error.cause from error
             raise BatchError(f"an actor failed: {str(error.cause).strip()}") from error
 
     def dismiss(self) -> None:
@@ -94,7 +96,8 @@ class _Crew:
 
 
 class _Actor:
-    """What runs in the cluster: the bundle, loaded once."""
+    """What runs in the cluster: the bundle, loaded once, by the first chunk: to Ray an actor that
+    fails at its start has died, and is replaced."""
 
     def __init__(self, setup: Setup, folder: str) -> None:
         os.environ["OMP_NUM_THREADS"] = "1"
@@ -102,13 +105,14 @@ class _Actor:
         if Path(folder).is_dir():
             os.chdir(folder)
         self._setup = setup
-        self._worker = Worker(setup)
+        self._worker: Worker | None = None
 
     def commit(self, chunk: Chunk, careful: bool) -> Tally:
         """Answer a chunk and make its part appear."""
         if careful:
             (tally,) = LocalEngine(1).run(self._setup, iter([chunk]))
             return tally
+        self._worker = self._worker or Worker(self._setup)
         *_, last = self._worker.steps(chunk)
         assert isinstance(last, Tally)
         return last

@@ -65,7 +65,7 @@ class Worker:
         """Answer ``chunk`` and make its part appear.
 
         Gives the index of each input before it is read, and in the end what is in the part. Inputs
-        whose indices are in ``crashed`` are not touched again. Raises ``OSError`` where the part
+        whose indices are in ``crashed`` are not touched again. Raises ``BatchError`` if the part
         cannot be written.
         """
         rows: list[Row] = []
@@ -74,7 +74,12 @@ class Worker:
             rows.extend([_crash_row(item.name)] if index in crashed else self._answerer.rows(item))
         tally = tally_of(rows, len(chunk.items))
         name = part_name(self._key, chunk.id)
-        self._store.write(f"{RECORDS}/{name}", to_parquet(rows, tally, self._classes))
+        try:
+            self._store.write(f"{RECORDS}/{name}", to_parquet(rows, tally, self._classes))
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename is not None else ""
+            why = error.strerror or type(error).__name__
+            raise BatchError(f"no answers can be written ({where}{why})") from error
         yield tally
 
 
@@ -100,8 +105,7 @@ def service(options: Message) -> Callable[[Message], Iterator[Message]]:
                     yield Message({"tally": msgspec.to_builtins(step)})
                 elif step % every == 0:
                     yield Message({"index": step})
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename is not None else ""
-            yield Message({"failed": f"{where}{error.strerror or type(error).__name__}"})
+        except BatchError as error:
+            yield Message({"failed": str(error)})
 
     return handle

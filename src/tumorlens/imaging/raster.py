@@ -35,7 +35,8 @@ from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
 from tumorlens.imaging.sample_storage import SWAPPED, is_swapped, some_rows
 
 SOFTWARE: Final = ("Software", "tumorlens")
-"""Text in PNG files that ``imaging.overlay`` writes: answers, not images to classify."""
+"""Text in PNG files that ``imaging.overlay`` and the page write: answers, not images to
+classify."""
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 _LOOKED_AT: Final = 64
 """Pixels a side that are looked at to see whether an image is in colours."""
@@ -110,7 +111,8 @@ def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
     with open_() as image:
         if image.info.get(SOFTWARE[0]) == SOFTWARE[1]:
             raise UnsupportedFormatError(
-                f"{source}: a heatmap that tumorlens wrote; give the image that it was made from"
+                f"{source}: an image with an answer of tumorlens; give the image that it was "
+                "made from"
             )
         check_sides(*image.size, source)
         pages, smaller = _pages(image, source)

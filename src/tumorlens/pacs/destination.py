@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.transport import AddressInformation, AssociationSocket
 from requests import HTTPError, RequestException
 
 from tumorlens.errors import TumorlensError
@@ -44,6 +46,26 @@ class Destination(Protocol):
         """Deliver one; raise ``SendError`` unless the other side has it then."""
 
 
+class _Socket(AssociationSocket):
+    """Closes a connection that failed: pynetdicom 3.0 leaves that to the garbage collector."""
+
+    def _shutdown_socket(self) -> None:
+        failed = self.socket
+        super()._shutdown_socket()
+        if failed is not None:
+            failed.close()
+
+
+class _Caller(AE):
+    def _create_socket(
+        self, assoc: Association, address: AddressInformation,
+        tls_args: tuple[ssl.SSLContext, str] | None,
+    ) -> AssociationSocket:  # fmt: skip
+        made = _Socket(assoc, address=address)
+        made.tls_args = tls_args
+        return made
+
+
 class DicomNode:
     """Sends by C-STORE."""
 
@@ -53,11 +75,16 @@ class DicomNode:
 
     def send(self, path: Path, sop_class_uid: str) -> None:
         """See ``Destination``."""
-        entity = AE(self._own_title)
+        entity = _Caller(self._own_title)
         entity.connection_timeout = web.CONNECT_S
         entity.add_requested_context(sop_class_uid, EXPLICIT_LITTLE_ENDIAN)
         tls = (self._tls.calling(), self._host) if self._tls else None
-        association = entity.associate(self._host, self._port, ae_title=self._title, tls_args=tls)
+        try:
+            association = entity.associate(
+                self._host, self._port, ae_title=self._title, tls_args=tls
+            )
+        except OSError as error:  # no such host
+            raise UnreachableError(f"{self._title}: {why(error)}") from error
         if not association.is_established:
             if association.rejected_contexts:  # others may be welcome
                 raise SendError(f"{self._title}: does not accept this kind of object")

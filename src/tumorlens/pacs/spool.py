@@ -39,8 +39,9 @@ FAILED: Final = "failed"
 DROPPED: Final = "dropped"
 REMEMBER_S: Final = 365 * 24 * 3600.0
 """How long names of answered studies are remembered after they closed."""
-_ENDED: Final = "the process ended while the study was being answered"
+_ENDED: Final = "it is being answered, or the process ended while it was"
 _SALT_BYTES: Final = 32
+_SHA256_DIGITS: Final = 64
 
 
 class OtherContentError(InputError):
@@ -100,7 +101,9 @@ class Spool(Store):
         """
         path = self.incoming_file(data) if isinstance(data, bytes) else data
         try:
-            return self._accept(study_uid, instance_uid, path, digest or _file_digest(path))
+            return self._accept(
+                study_uid, instance_uid, path, digest or f"file:{_file_digest(path)}"
+            )
         finally:
             path.unlink(missing_ok=True)
 
@@ -151,12 +154,12 @@ class Spool(Store):
         self._retries.came(study, revision)
 
     def lost(self, key: str) -> int:
-        """How many images of a study should be on the disk, and are not: nothing here did that."""
+        """How many images of a study are not on the disk as they came: nothing here did that."""
         with self.reading() as db:
             rows = db.execute(
-                "SELECT name FROM instances WHERE study=? AND file=?", (key, schema.KEPT)
+                "SELECT name, digest FROM instances WHERE study=? AND file=?", (key, schema.KEPT)
             ).fetchall()
-        return sum(not self.image_path(key, name).exists() for (name,) in rows)
+        return sum(not _is_whole(self.image_path(key, name), digest) for name, digest in rows)
 
     def due(self, quiet_s: float) -> list[Waiting]:
         """Studies to work on: those that nothing came for in ``quiet_s``, and those to be sent.
@@ -261,15 +264,9 @@ class Spool(Store):
 
     def is_whole(self, uid: str) -> bool:
         """Whether the file of an object can be read, and is as it was made."""
-        try:
-            digest = _digest(self.object_path(uid).read_bytes())
-        except OSError:
-            return False
-        with self.reading() as db:  # earlier versions noted no digest
-            row = db.execute(
-                "SELECT 1 FROM objects WHERE uid=? AND digest IN ('', ?)", (uid, digest)
-            ).fetchone()
-        return row is not None
+        with self.reading() as db:
+            row = db.execute("SELECT digest FROM objects WHERE uid=?", (uid,)).fetchone()
+        return row is not None and _is_whole(self.object_path(uid), row[0])
 
     def answer_again(self, waiting: Waiting) -> None:
         """Put a study back: a file of its answer is lost or damaged, and has to be made again."""
@@ -336,13 +333,16 @@ class Spool(Store):
         return row is not None
 
     def _known_digest(self, db: sqlite3.Connection, study: str, name: str) -> str | None:
-        """The digest of an instance: None where it is not known or lost, "" if it was not noted."""
+        """The digest of an instance: None where it is not known, lost or damaged; "" if it was not
+        noted."""
         row = db.execute(
             "SELECT digest, file FROM instances WHERE study=? AND name=?", (study, name)
         ).fetchone()
-        if row is None or (row[1] == schema.KEPT and not self.image_path(study, name).exists()):
+        if row is None:
             return None
-        return str(row[0])
+        digest, file = row
+        lost = file == schema.KEPT and not _is_whole(self.image_path(study, name), digest)
+        return None if lost else str(digest)
 
     def _saved_clock(self) -> tuple[float, float] | None:
         with self.reading() as db:
@@ -372,10 +372,22 @@ def _salt(path: Path) -> bytes:
     return salt
 
 
+def _is_whole(path: Path, digest: str) -> bool:
+    """Whether a file can be read, and is the one whose SHA-256 ends ``digest``.
+
+    Earlier versions did not note that of all files; what cannot be checked counts as whole.
+    """
+    noted = digest.rpartition(":")[2]
+    try:
+        return _file_digest(path) == noted or len(noted) < _SHA256_DIGITS
+    except OSError:
+        return False
+
+
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
-        return f"file:{hashlib.file_digest(file, 'sha256').hexdigest()[:32]}"
+        return hashlib.file_digest(file, "sha256").hexdigest()

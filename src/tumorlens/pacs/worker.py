@@ -133,7 +133,9 @@ class Worker:
             self._set_aside(study, "the process ended in each of them")
             return False
         if lost := self._spool.lost(study.key):
-            self._set_aside(study, f"files of {lost} images are missing; send the study again")
+            self._set_aside(
+                study, f"files of {lost} images are missing or damaged; send the study again"
+            )
             return False
         self._spool.space.require_some()  # to find out after the work would be a waste
         begun = self._spool.begin(study)

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 _MARK = b"POISON"
+_READS = "tumorlens.isolation.worker" in sys.orig_argv  # the node itself only hashes files
 _looking = False
 
 
@@ -16,7 +17,7 @@ def _look(event: str, arguments: tuple[Any, ...]) -> None:
     """End the process that opens an image of a study with the mark in it."""
     global _looking
     path = arguments[0] if event == "open" else None
-    if _looking or not isinstance(path, str) or "/studies/" not in path:
+    if _looking or not _READS or not isinstance(path, str) or "/studies/" not in path:
         return
     _looking = True  # looking opens it, too
     try:

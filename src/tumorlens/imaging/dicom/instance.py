@@ -24,8 +24,9 @@ class Instance(msgspec.Struct, frozen=True):
     sop_instance_uid: str
     """Empty where the file has none."""
     digest: str
-    """``KIND:PIXELS:HEADER``: two of one kind with other hashes of their pixels have other pixels;
-    two of other kinds (transfer syntaxes) cannot be compared without decoding them."""
+    """``KIND:PIXELS:FILE``: two of one kind with other hashes of their pixels have other pixels;
+    two of other kinds (transfer syntaxes) cannot be compared without decoding them. The last part
+    is the SHA-256 of the file."""
 
 
 def identify(stream: BinaryIO, source: str) -> Instance:
@@ -40,18 +41,18 @@ def identify(stream: BinaryIO, source: str) -> Instance:
 
 
 def _digest(dataset: Dataset, stream: BinaryIO) -> str:
-    """Hash the pixels as they are encoded, with what says how to read them; then all the rest."""
-    kind, length = str(dataset.file_meta.TransferSyntaxUID), stream.tell()
-    pixels = hashlib.sha256()
+    """Hash the pixels as they are encoded, with what says how to read them; then the file."""
+    kind = str(dataset.file_meta.TransferSyntaxUID)
+    pixels, whole = hashlib.sha256(), hashlib.sha256()
     for keyword in _PIXEL_MODULE:
         pixels.update(f"{dataset.get(keyword)}\0".encode())
     if not _add(pixels, stream):  # no pixels, or deflated: then all of it counts
-        kind, length = "whole", 0
+        kind = "whole"
         stream.seek(0)
         _add(pixels, stream)
     stream.seek(0)
-    header = hashlib.sha256(stream.read(length))
-    return f"{kind}:{pixels.hexdigest()[:32]}:{header.hexdigest()[:32]}"
+    _add(whole, stream)
+    return f"{kind}:{pixels.hexdigest()[:32]}:{whole.hexdigest()}"
 
 
 def _add(digest: "hashlib._Hash", stream: BinaryIO) -> bool:
