@@ -27,13 +27,26 @@ def test_wrong_usage(arguments: list[str], words: str) -> None:
     assert words in " ".join(found.output.split())
 
 
-@pytest.mark.parametrize("text", ["", "# a comment\n", "short\n", "a-long-enough-token-1\nshort"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "# a comment\n", "short\n", "a-long-enough-token-1\nshort",
+     "a-long-enough-tökén"],
+)  # fmt: skip
 def test_weak_tokens_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "tokens"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     found = CliRunner().invoke(serve.command, ["--token-file", str(path)])
     assert found.exit_code == 2
     assert "at least 16 characters" in found.output
+
+
+def test_a_token_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    path.write_bytes(b"\xef\xbb\xbfa-long-enough-token-1\r\n")
+    # Read before the usage error that keeps it from starting.
+    wrong = ["--max-files", "2", "--queue", "1"]
+    found = CliRunner().invoke(serve.command, ["--token-file", str(path), *wrong])
+    assert "--max-files must not be" in " ".join(found.output.split())
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:

@@ -46,10 +46,14 @@ def test_the_example_of_a_study_sends_one(client: httpx.Client) -> None:
     assert "curl -F files=@a.png -F files=@b.dcm http://127.0.0.1:8000/v1/predictions" in page
 
 
-def test_the_runtime_is_sent_compressed_to_who_can_take_it(client: httpx.Client) -> None:
+@pytest.mark.parametrize("other", ["identity", "br, gzip;q=0", "gzip; q=0.0, *", "xgzip"])
+@pytest.mark.parametrize("accepted", ["gzip", "br;q=1.0, GZIP;q=0.5"])
+def test_the_runtime_is_sent_compressed_to_who_can_take_it(
+    client: httpx.Client, accepted: str, other: str
+) -> None:
     address = "/ort-wasm-simd-threaded.wasm"
-    small = client.get(address)
-    plain = client.get(address, headers={"accept-encoding": "identity"})
+    small = client.get(address, headers={"accept-encoding": accepted})
+    plain = client.get(address, headers={"accept-encoding": other})
     assert small.headers["content-encoding"] == "gzip"
     assert "content-encoding" not in plain.headers
     assert small.content == plain.content

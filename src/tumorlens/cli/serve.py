@@ -101,8 +101,11 @@ def _tokens(path: Path) -> tuple[str, ...]:
         text = file.read(_MAX_TOKEN_BYTES + 1)
     if len(text) > _MAX_TOKEN_BYTES:
         raise click.UsageError(f"--token-file is larger than {_MAX_TOKEN_BYTES} bytes")
-    lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines()]
+    lines = [line.strip() for line in text.decode("utf-8-sig", "replace").splitlines()]
     tokens = tuple(line for line in lines if line and not line.startswith("#"))
-    if not tokens or min(map(len, tokens)) < 16:
-        raise click.UsageError("--token-file needs tokens of at least 16 characters, one per line")
+    # Clients differ in how they send a token that is not ASCII, which RFC 6750 does not allow.
+    if not tokens or not all(len(token) >= 16 and token.isascii() for token in tokens):
+        raise click.UsageError(
+            "--token-file needs tokens of at least 16 characters, all ASCII, one per line"
+        )
     return tokens

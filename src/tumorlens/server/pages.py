@@ -53,8 +53,15 @@ def _answer(request: Request, asset: Asset) -> Response:
     if asset.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     body = asset.body
-    if asset.gzipped and "gzip" in request.headers.get("accept-encoding", ""):
+    if asset.gzipped and _takes_gzip(request.headers.get("accept-encoding", "")):
         headers["Content-Encoding"] = "gzip"
     elif asset.gzipped:
         body = asset.plain()
     return Response(body, headers=headers, media_type=asset.media_type)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether an ``Accept-Encoding`` names gzip with a weight that is not 0 (RFC 9110, 12.5.3)."""
+    codings = (coding.partition(";") for coding in accepted.lower().split(","))
+    weights = {name.strip(): weight.strip() for name, _, weight in codings}
+    return weights.get("gzip", "q=0").strip("0.") != "q="
