@@ -191,3 +191,10 @@ def test_a_reader_that_goes_away_is_no_traceback(
         assert "Traceback" not in found.stderr
         assert "Exception ignored" not in found.stderr
     os.close(writing)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_a_standard_output_that_is_closed_is_no_traceback() -> None:
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", *_COMMAND, "licences"]
+    found = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert (found.returncode, found.stderr) == (0, "")

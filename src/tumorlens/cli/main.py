@@ -150,7 +150,8 @@ def _run() -> int:
     try:
         # Not click's standalone mode: that ends with 1 on Ctrl-C, and names no program.
         code = cli(standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is None if it was closed before the start
+            sys.stdout.flush()
     except click.ClickException as error:
         _with_nearest_choice(error).show()
         return error.exit_code
