@@ -1,5 +1,6 @@
 """Sending by DICOMweb: whom it trusts, and what it makes of a server's answers."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,9 @@ from tests.pacs.archives import REPORT, Archive, WebArchive
 from tests.pacs.machines import Authority
 
 from tumorlens.pacs.destination import SendError, UnreachableError, destination
+from tumorlens.pacs.node import start
+from tumorlens.pacs.settings import NodeSettings
+from tumorlens.pacs.spool import Spool
 from tumorlens.pacs.tls import Tls
 
 _SECRET = "Nobody^Known"
@@ -151,10 +155,20 @@ def test_a_node_that_knows_no_such_object_may_take_others(node: Archive, image: 
     assert type(caught.value) is SendError
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_an_ipv6_address_stands_in_brackets(spool: Spool, image: Path) -> None:
+    server = start(NodeSettings("::1", 0, allowed=("US",)), spool)
+    goal = destination(f"TUMORLENS@[::1]:{server.server_address[1]!s}", "US")
+    goal.send(image, MRImageStorage)
+    server.shutdown()
+    assert len(spool.due(0)) == 1
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "ARCHIVE", "ARCHIVE@host", "ARCHIVE@host:0", "ARCHIVE@host:65536", "@host:104",
-     "A@B@host:104", "ARCHIVE@host:104:1", "ARCHIVE@host:1x", "ftp://host/", "A\\B@host:104",
+     "A@B@host:104", "ARCHIVE@host:104:1", "ARCHIVE@::1:104",
+     "ARCHIVE@host:1x", "ftp://host/", "A\\B@host:104",
      "SEVENTEEN LETTERS@host:104"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_at_the_start(text: str) -> None:

@@ -19,7 +19,9 @@ from tumorlens.pacs import web
 from tumorlens.pacs.settings import checked_title
 from tumorlens.pacs.tls import Tls, why
 
-_NODE: Final = re.compile(r"(?P<title>[^@]+)@(?P<host>[^@:]+):(?P<port>\d{1,5})")
+_NODE: Final = re.compile(
+    r"(?P<title>[^@]+)@(?P<host>\[[0-9A-Fa-f:.]+\]|[^@:\[\]]+):(?P<port>\d{1,5})"
+)
 _PORTS: Final = range(1, 1 << 16)
 _VERDICT_S: Final = 2.0
 """Wait for a peer's word on our certificate: with TLS 1.3 it comes after the handshake."""
@@ -158,4 +160,5 @@ def destination(
     if match is None or int(match["port"]) not in _PORTS:
         raise ValueError(f"{text} is neither TITLE@HOST:PORT nor the address of a DICOMweb server")
     title = checked_title(match["title"])
-    return DicomNode(title, match["host"], int(match["port"]), own_title, tls)
+    host = match["host"].strip("[]")  # around an IPv6 address
+    return DicomNode(title, host, int(match["port"]), own_title, tls)
