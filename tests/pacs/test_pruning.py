@@ -1,16 +1,21 @@
 """Deleting what is delivered: all of it and nothing else, also when killed in the middle."""
 
+import logging
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
 
+from tumorlens.pacs.answering import StudyAnswer
+from tumorlens.pacs.destination import destination
 from tumorlens.pacs.spool import FAILED, MADE, RECEIVING, SENT, Spool, Waiting
+from tumorlens.pacs.worker import Worker
 
 _DAY_S = 86400.0
 
@@ -141,3 +146,31 @@ def test_what_lost_its_sender_goes_and_what_is_coming_in_stays(
     coming.write_bytes(b"half an image, and more")
     spool.prune(0)
     assert [path.name for path in spool.incoming.iterdir()] == ["coming"]
+
+
+def test_a_queue_that_another_program_locks_deletes_nothing_before_its_time(spool: Spool) -> None:
+    _deliver(spool, _study(spool, 1), "2.25.1")
+    _study(spool, 2)
+    files = _files(spool.folder)
+    other = sqlite3.connect(
+        spool.folder / "queue.sqlite", isolation_level=None, check_same_thread=False
+    )
+    other.execute("BEGIN IMMEDIATE")
+    stop = threading.Event()
+
+    class Unlock(logging.Handler):
+        """As soon as the worker has said that it cannot write."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            assert "the spool cannot be written" in record.getMessage()
+            other.execute("ROLLBACK")
+            stop.set()
+
+    handler = Unlock()
+    logger = logging.getLogger("tumorlens.pacs.worker")
+    logger.addHandler(handler)
+    goal = destination("NOBODY@127.0.0.1:9", "US")
+    Worker(spool, lambda *_: StudyAnswer([], []), goal, quiet_s=0, keep_s=3600).run(stop)
+    logger.removeHandler(handler)
+    other.close()
+    assert _files(spool.folder) == files

@@ -70,7 +70,8 @@ class Worker:
                 self._prune()
             except OSError as error:
                 self._complain(f"the spool cannot be written: {error.strerror}")
-                self._relieve()
+                if error.errno != errno.EBUSY:  # locked by another program: there may be room
+                    self._relieve()
                 stop.wait(_NO_ROOM_S)
             else:
                 if not worked:
