@@ -57,7 +57,7 @@ def coverage(fit: BundleInfo, seed: int) -> float:
 def test_many_patients_fit_everything() -> None:
     fit = fit_site(INFO, cases(240))
     assert 0.4 < fit.temperature < 0.6
-    assert not any("threshold" in line for line in fit.kept)
+    assert not any("threshold" in line for line in fit.unfitted)
     assert fit.decision.by_sequence == {}
     assert fit.prediction_sets is not None
     assert len(set(fit.prediction_sets.thresholds)) == 4
@@ -76,7 +76,7 @@ def test_thirty_patients_pool_their_sets_and_say_so() -> None:
     fit = fit_site(INFO, cases(30))
     assert fit.prediction_sets is not None
     assert len(set(fit.prediction_sets.thresholds)) == 1
-    assert any("pooled instead" in line for line in fit.kept)
+    assert any("pooled instead" in line for line in fit.unfitted)
     mean = np.mean([coverage(fit_site(INFO, cases(30, k)).applied(INFO), 50 + k) for k in range(8)])
     assert mean >= 0.945
 
@@ -87,7 +87,7 @@ def test_ten_patients_promise_no_sets_and_lower_no_threshold() -> None:
     assert fit.prediction_sets is None
     assert any(
         "10 patients are too few to guarantee a coverage of 95% (19 are needed)" in line
-        for line in fit.kept
+        for line in fit.unfitted
     )
     # The same logits reach the parent's threshold: 0.8 at its temperature is less at a higher one.
     assert fit.temperature > INFO.temperature
@@ -106,7 +106,7 @@ def test_an_error_rate_that_no_threshold_keeps_is_not_promised() -> None:
     certain[missed] = 40.0 * np.eye(4)[2]
     fit = fit_site(INFO, dataclasses.replace(some, logits=certain))
     assert fit.decision.notumor_threshold >= 0.99
-    (line,) = [line for line in fit.kept if line.startswith("threshold for no tumour")]
+    (line,) = [line for line in fit.unfitted if line.startswith("threshold for no tumour")]
     assert re.search(
         r"no threshold up to 0\.99 limits the error rate of these \d+ patients to 5%", line
     )
@@ -116,7 +116,7 @@ def test_an_error_rate_that_no_threshold_keeps_is_not_promised() -> None:
 def test_thresholds_for_whole_heads_are_rescaled_and_not_called_fitted() -> None:
     whole = {"axial": DecisionRule(notumor_threshold=0.8)}
     fit = fit_site(msgspec.structs.replace(INFO, volume_decisions=whole), cases(240))
-    assert "the parent's, rescaled to the new temperature, because" in fit.kept[-1]
+    assert "the parent's, rescaled to the new temperature, because" in fit.unfitted[-1]
     moved = fit.applied(msgspec.structs.replace(INFO, volume_decisions=whole))
     assert 0.5 < moved.volume_decisions["axial"].notumor_threshold < 0.8
 
@@ -147,7 +147,7 @@ def test_a_tumour_of_unknown_kind_counts_for_presence() -> None:
     missed = [rule.notumor_threshold for rule in (fit.decision, full.decision)]
     assert any("no tumour" in line and "5%" in line for line in fit.fitted)
     assert all(value > 0 for value in missed)
-    assert any("the kind" in line for line in fit.kept)
+    assert any("the kind" in line for line in fit.unfitted)
 
 
 def test_a_useless_network_is_refused() -> None:
@@ -186,13 +186,13 @@ def test_a_temperature_at_its_upper_bound_is_refused() -> None:
 def test_cases_of_one_class_leave_the_temperature() -> None:
     fit = fit_site(INFO, cases(40, kinds=1))
     assert fit.temperature == INFO.temperature
-    assert any("the parent's, because all cases are of one class" in x for x in fit.kept)
+    assert any("the parent's, because all cases are of one class" in x for x in fit.unfitted)
 
 
 def test_classes_without_a_case_are_named() -> None:
-    (line,) = (one for one in fit_site(INFO, cases(240, kinds=2)).kept if "no case" in one)
+    (line,) = (one for one in fit_site(INFO, cases(240, kinds=2)).unfitted if "no case" in one)
     assert "(no tumour, pituitary tumour), so" in line
-    assert not any("no case" in one for one in fit_site(INFO, cases(240)).kept)
+    assert not any("no case" in one for one in fit_site(INFO, cases(240)).unfitted)
 
 
 def test_unknown_classes_are_named() -> None:
@@ -206,7 +206,7 @@ def test_classes_without_no_finding() -> None:
     info = msgspec.structs.replace(INFO, classes=ClassSet(members=members))
     fit = fit_site(info, cases(150))
     assert any("kind" in line for line in fit.fitted)
-    assert not any("no tumour" in line for line in (*fit.fitted, *fit.kept))
+    assert not any("no tumour" in line for line in (*fit.fitted, *fit.unfitted))
     found = performance(fit.applied(info), cases(200, 5))
     assert found.classified == found.answered
     assert np.isnan(found.false_alarm_rate)

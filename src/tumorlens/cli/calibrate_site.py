@@ -40,7 +40,7 @@ def calibrate_site(
         found = site.calibrate_to_site(
             parent, cases, name=folder.name, data_sha256=manifest.sha256, coverage=coverage
         )
-    bundles.save(folder, found.made.info, found.made.model, found.made.gate)
+    bundles.save(folder, found.bundle.info, found.bundle.model, found.bundle.gate)
     page = site_report.write(folder, found)
     _show(found, folder, page)
 
@@ -74,7 +74,10 @@ def _show(found: "SiteResult", folder: Path, page: Path) -> None:
         console.print(Text(site_report.NO_REFERENCE, "yellow"))
     else:
         console.print(_drift(found))
-    for title, lines in (("Fitted to the site", found.fit.fitted), ("Not fitted", found.fit.kept)):
+    for title, lines in (
+        ("Fitted to the site", found.fit.fitted),
+        ("Not fitted", found.fit.unfitted),
+    ):
         for line in lines:
             console.print(Text(f"{title}: {line}"), soft_wrap=True)
     for line in site_report.remarks(found):
@@ -86,7 +89,7 @@ def _performance(found: "SiteResult") -> "Table":
     from tumorlens.reporting import site_report
 
     site = found.site
-    title = f"{found.made.info.name}: {site.patients} patients, {site.images} images of this site"
+    title = f"{found.bundle.info.name}: {site.patients} patients, {site.images} images of this site"
     table = terminal.table(title, "", found.parent.info.name, "calibrated, cross-validated")
     for name, before, after in site_report.performance_rows(found):
         table.add_row(name, before, after)

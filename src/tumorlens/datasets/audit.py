@@ -246,11 +246,11 @@ class _Auditor:
             predicted = np.concatenate(
                 [control(self.prints, train, test, self.classes) for train, test in folds]
             )
-            right, tumor_right = predicted == truth, (predicted == none) == (truth == none)
+            correct, tumor_correct = predicted == truth, (predicted == none) == (truth == none)
             scores.append(
                 findings.Control(
-                    name, controls.DESCRIPTIONS[name], int(right.sum()), len(right),
-                    float(right.mean()), float(tumor_right.mean()),
+                    name, controls.DESCRIPTIONS[name], int(correct.sum()), len(correct),
+                    float(correct.mean()), float(tumor_correct.mean()),
                 )
             )  # fmt: skip
         return scores

@@ -109,7 +109,7 @@ def find(
         raise DatasetError(f"{folder}: no such folder")
     stated = {plain_name(name): label for name, label in (mapping or {}).items()}
     everything = sorted(walk(folder))
-    images = frozenset(one for one in everything if one.is_file() and is_image(one))
+    images = frozenset(path for path in everything if path.is_file() and is_image(path))
     _check_mapping(folder, mapping or {}, everything)
     base = _unwrapped(folder, everything, images, _USUAL_CLASSES | set(stated))
     sorter = _Sorter(folder, base, stated, everything, images, known_only=known_only)
@@ -148,13 +148,13 @@ class _Sorter:
         self.stated, self.known_only = stated, known_only
         self.known = {**_CLASS_FOLDERS, **stated}
         self.left_out: dict[str, Counter[str]] = defaultdict(Counter)
-        self.all_files = [one for one in everything if one.is_file()]
-        self.stems = {(one.parent, one.stem) for one in self.all_files}
-        for one in everything:
-            if not one.is_file() and not one.is_dir():
-                self.leave_out(NO_FILE, one)
+        self.all_files = [path for path in everything if path.is_file()]
+        self.stems = {(file.parent, file.stem) for file in self.all_files}
+        for path in everything:
+            if not path.is_file() and not path.is_dir():
+                self.leave_out(NO_FILE, path)
         self.is_split = any(
-            split_of(one) for file in self.all_files for one in self.above(file)[:1]
+            split_of(name) for file in self.all_files for name in self.above(file)[:1]
         )
         self.skipped = 0
         """Number of levels of folders between those of the split and of classes, for patients."""
@@ -178,7 +178,7 @@ class _Sorter:
             elif len(below) > 1:
                 return
         named = sorted(name for name in tops if plain_name(name) in self.usual)
-        if tops and (named or all(_PATIENT.fullmatch(one[0]) for one in inner)):
+        if tops and (named or all(_PATIENT.fullmatch(names[0]) for names in inner)):
             raise DatasetError(
                 f"{self.folder}: --group-from takes {(named or sorted(tops))[0]!r}, the folder of "
                 "a class, for a patient; folder:1 is the folder that holds the file, folder:2 the "
@@ -190,8 +190,8 @@ class _Sorter:
         """Number of levels between the folders of patients and of classes."""
         level = 0
         while True:
-            names = {one[level] for one in inner if len(one) > level}
-            deeper = {one[level + 1] for one in inner if len(one) > level + 1}
+            names = {parts[level] for parts in inner if len(parts) > level}
+            deeper = {parts[level + 1] for parts in inner if len(parts) > level + 1}
             if not deeper or any(plain_name(name) in self.usual for name in names):
                 return level
             are_classes = all(plain_name(name) in self.usual for name in deeper)
@@ -206,13 +206,16 @@ class _Sorter:
 
     def files(self) -> tuple[ClassFile, ...]:
         """The files of a class; the others are counted in ``left_out``."""
-        places = [place for file in self.all_files for place in self.places(file)]
-        self.check_same_below(places)
-        all_known = all(place.label in self.known for place in places)
+        class_files = [class_file for file in self.all_files for class_file in self.classify(file)]
+        self.check_same_below(class_files)
+        all_known = all(class_file.label in self.known for class_file in class_files)
         labels = self.known if all_known else self.stated
-        return tuple(place._replace(label=labels.get(place.label, place.label)) for place in places)
+        return tuple(
+            class_file._replace(label=labels.get(class_file.label, class_file.label))
+            for class_file in class_files
+        )
 
-    def places(self, file: Path) -> Iterator[ClassFile]:
+    def classify(self, file: Path) -> Iterator[ClassFile]:
         """The class of a file; nothing if it is left out.
 
         The label is the plain name of the class folder here.
@@ -254,7 +257,7 @@ class _Sorter:
 
     def check_level(self, above: Sequence[str], split: str, below: Sequence[str]) -> None:
         """Raise ``DatasetError`` if a folder above that of the class is not a split."""
-        named = [place for place, name in enumerate(below) if name in self.known]
+        named = [depth for depth, name in enumerate(below) if name in self.known]
         outside = self.is_split and not split and not self.known_only
         if outside or (named and named[0] > 0):
             last = max(1, named[0] if named else 1)
@@ -265,17 +268,17 @@ class _Sorter:
                 last = 1  # the folders between are examinations of the patient
             self.refuse_level(self.base.joinpath(*above[: last + first]), above[first])
 
-    def check_same_below(self, places: Sequence[ClassFile]) -> None:
+    def check_same_below(self, class_files: Sequence[ClassFile]) -> None:
         """Raise ``DatasetError`` if all class folders are in fact patients or folds.
 
         They are named so, and contain folders with the same names.
         """
         below: dict[Path, set[str]] = defaultdict(set)
-        for place in places:
-            above = self.above(place.file)
-            at = 1 + bool(place.split) + self.skipped
+        for class_file in class_files:
+            above = self.above(class_file.file)
+            at = 1 + bool(class_file.split) + self.skipped
             level = self.base.joinpath(*above[:at])
-            if len(above) == at or place.label in self.stated:
+            if len(above) == at or class_file.label in self.stated:
                 return
             if not (_FOLD.fullmatch(level.name) or _PATIENT.fullmatch(level.name)):
                 return
@@ -321,20 +324,20 @@ def _unwrapped(
 
     ``folder`` itself if no names of classes or splits are found.
     """
-    place = folder
+    base = folder
     while True:
-        held = [one for one in everything if one.parent == place]
-        inner = [one for one in held if one.is_dir()]
-        if any(plain_name(one.name) in classes or split_of(one.name) for one in inner):
-            return place
-        holds_images = place != folder and not images.isdisjoint(held)
+        held = [path for path in everything if path.parent == base]
+        inner = [path for path in held if path.is_dir()]
+        if any(plain_name(path.name) in classes or split_of(path.name) for path in inner):
+            return base
+        holds_images = base != folder and not images.isdisjoint(held)
         if len(inner) != 1 or holds_images:
             return folder
-        place = inner[0]
+        base = inner[0]
 
 
 def _check_mapping(folder: Path, mapping: Mapping[str, str], everything: Iterable[Path]) -> None:
-    folders = {plain_name(one.name): one.name for one in everything if one.is_dir()}
+    folders = {plain_name(path.name): path.name for path in everything if path.is_dir()}
     missing = [name for name in mapping if plain_name(name) not in folders]
     if missing:
         raise DatasetError(
@@ -345,14 +348,14 @@ def _check_mapping(folder: Path, mapping: Mapping[str, str], everything: Iterabl
 
 def _empty(folder: Path, base: Path, everything: Sequence[Path], skipped: int) -> Iterator[str]:
     """Folders at the level of classes without any file."""
-    filled = {above for one in everything if one.is_file() for above in one.parents}
-    for one in everything:
-        if base not in one.parents:
+    filled = {above for path in everything if path.is_file() for above in path.parents}
+    for path in everything:
+        if base not in path.parents:
             continue
-        parts = one.relative_to(base).parts
+        parts = path.relative_to(base).parts
         level = 1 + bool(split_of(parts[0])) + skipped
-        if len(parts) == level and one.is_dir() and one not in filled:
-            yield one.relative_to(folder).as_posix()
+        if len(parts) == level and path.is_dir() and path not in filled:
+            yield path.relative_to(folder).as_posix()
 
 
 def _is_text(name: str) -> bool:

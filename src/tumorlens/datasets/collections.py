@@ -102,21 +102,21 @@ def import_heads(
 def _slices(volume: _Entry, folder: Path) -> Iterator[_Entry]:
     """The slices of a volume, written as images; with a tumour where the mask shows one."""
     mask = volume.about["mask"]
-    for one in head_slices.cut(volume.file, Path(mask) if mask else None):
-        name = f"{volume.file.name.partition('.')[0]}_{one.plane}_{one.position:03d}"
-        about = {**volume.about, "plane": one.plane, "mask": ""}
+    for head_slice in head_slices.cut(volume.file, Path(mask) if mask else None):
+        name = f"{volume.file.name.partition('.')[0]}_{head_slice.plane}_{head_slice.position:03d}"
+        about = {**volume.about, "plane": head_slice.plane, "mask": ""}
         label = volume.label
-        if one.outline is not None:
-            if 0 < one.tumor_share < _PLAIN_TUMOR:
+        if head_slice.outline is not None:
+            if 0 < head_slice.tumor_share < _PLAIN_TUMOR:
                 continue  # too small to be visible
-            if one.tumor_share == 0:
+            if head_slice.tumor_share == 0:
                 label, about["source_label"] = NO_TUMOR, TUMOR_FREE_SLICE
             else:
                 outline = folder / f"{name}_mask.png"
-                outline.write_bytes(encode.png(255 * one.outline.astype(np.uint8)))
+                outline.write_bytes(encode.png(255 * head_slice.outline.astype(np.uint8)))
                 about["mask"] = str(outline)
         file = folder / f"{name}.png"
-        file.write_bytes(encode.png(one.pixels))
+        file.write_bytes(encode.png(head_slice.pixels))
         yield _Entry(file, label, about)
 
 

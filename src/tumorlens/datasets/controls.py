@@ -83,8 +83,8 @@ def frame_classifier(
     probabilities = np.zeros((len(test), len(classes)))
     for start in range(0, len(test), _CHUNK):
         part = slice(start, start + _CHUNK)
-        seen = frames(fingerprints.thumbnails_of(test[part]))
-        probabilities[part, model.classes_] = model.predict_proba(seen)
+        visible = frames(fingerprints.thumbnails_of(test[part]))
+        probabilities[part, model.classes_] = model.predict_proba(visible)
     prior = np.bincount(labels[train], minlength=len(classes)) / len(train)
     probabilities[~fingerprints.usable[test]] = prior
     predicted: NDArray[np.int64] = probabilities.argmax(axis=1)
@@ -100,9 +100,9 @@ CONTROLS: Final[Mapping[str, Callable[..., NDArray[np.int64]]]] = {
 def inside_frame(side: int) -> NDArray[np.bool_]:
     """(S, S) whether a pixel is inside the outer 8%."""
     width = round(FRAME_SHARE * side)
-    kept = np.zeros((side, side), dtype=np.bool_)
-    kept[width : side - width, width : side - width] = True
-    return kept
+    inside = np.zeros((side, side), dtype=np.bool_)
+    inside[width : side - width, width : side - width] = True
+    return inside
 
 
 def frames(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -116,8 +116,8 @@ def _part(train: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def truths(fingerprints: Fingerprints, classes: ClassSet) -> NDArray[np.int64]:
     """(N,) labels as indices of ``ClassSet.answerable``; -1 for what has no right answer."""
-    places = {name: k for k, name in enumerate(classes.answerable)}
-    return np.array([places.get(label, -1) for label in fingerprints.labels], dtype=np.int64)
+    indices = {name: k for k, name in enumerate(classes.answerable)}
+    return np.array([indices.get(label, -1) for label in fingerprints.labels], dtype=np.int64)
 
 
 def _checked(

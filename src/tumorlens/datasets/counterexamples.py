@@ -238,8 +238,8 @@ def swirled(rng: np.random.Generator, size: int, head: Image) -> Image:
     warp = rng.uniform(0.15, 0.35)
     rows = radius * np.sin(angle) + warp * (_clouds(rng, size, 2.5) - 0.5) * 2
     columns = radius * np.cos(angle) + warp * (_clouds(rng, size, 2.5) - 0.5) * 2
-    places = np.stack([(rows + 1) / 2 * (size - 1), (columns + 1) / 2 * (size - 1)])
-    return map_coordinates(head, places, order=1, mode="constant").astype(np.float32)
+    positions = np.stack([(rows + 1) / 2 * (size - 1), (columns + 1) / 2 * (size - 1)])
+    return map_coordinates(head, positions, order=1, mode="constant").astype(np.float32)
 
 
 def silhouette(rng: np.random.Generator, size: int, head: Image) -> Image:
@@ -292,8 +292,8 @@ def _finished(rng: np.random.Generator, image: NDArray[np.float64]) -> Image:
     soft = gaussian_filter(image, rng.uniform(0.2, 1.0))
     around = rng.uniform(0, 0.04) if rng.random() < 0.9 else rng.uniform(0.2, 0.6)
     noisy = np.maximum(soft, around) + rng.uniform(0, 0.06) * _white(rng, len(image))
-    shown: Image = np.clip(noisy, 0, None).astype(np.float32)
-    return shown
+    scanned: Image = np.clip(noisy, 0, None).astype(np.float32)
+    return scanned
 
 
 def _disc(size: int, center: tuple[float, float], radius: float) -> NDArray[np.bool_]:

@@ -111,9 +111,9 @@ def near_duplicates(
             correlations = _correlations(fingerprints, left, right, orientation)
             for k in np.flatnonzero(correlations >= min_correlation):
                 pair = int(left[k]), int(right[k])
-                found = (float(correlations[k]), orientation, int(distance[k]))
-                if found[0] > best.get(pair, _NOTHING)[0]:
-                    best[pair] = found
+                match = (float(correlations[k]), orientation, int(distance[k]))
+                if match[0] > best.get(pair, _NOTHING)[0]:
+                    best[pair] = match
     lines = [(*pair, *best[pair]) for pair in sorted(best)]
     table = np.array(lines, dtype=np.float64).reshape(-1, 5)
     whole = table[:, [0, 1, 3, 4]].astype(np.int64)
@@ -194,23 +194,23 @@ class _Search:
         # Turning an image does not change its length.
         count, squares = len(low), np.square(low).sum(axis=1, dtype=np.float32)
         left = np.column_stack([low, squares / -2])
-        # Padded to whole words for ``_places``, with columns that match nothing.
+        # Padded to whole words for ``_nonzero``, with columns that match nothing.
         right = np.zeros((low.shape[1] + 1, count + -count % _WORD), dtype=np.float32)
         right[:-1, :count], right[-1] = other.T, 1
         needed = np.full(right.shape[1], np.inf, dtype=np.float32)
         needed[:count] = (squares - np.float32(self.most)) / 2
 
         def near_block(top: int) -> list[_Candidates]:
-            block, found = left[top : top + _ROWS], []
+            block, near = left[top : top + _ROWS], []
             for start in range(top - top % _WORD, len(needed), _COLUMNS):
                 part = slice(start, start + _COLUMNS)
-                i, j = _places(block @ right[:, part] >= needed[part])
-                found.append(self._near(i + top, j + start, orientation, turned))
-            return found
+                i, j = _nonzero(block @ right[:, part] >= needed[part])
+                near.append(self._near(i + top, j + start, orientation, turned))
+            return near
 
         with thread_pool() as pool:
-            for some in pool.map(near_block, range(0, count, _ROWS)):
-                yield from some
+            for candidates in pool.map(near_block, range(0, count, _ROWS)):
+                yield from candidates
 
     def _near(
         self,
@@ -220,25 +220,25 @@ class _Search:
         turned: NDArray[np.float32],
     ) -> _Candidates:
         """The near pairs among (i, j), and the number of differing bits of their hashes."""
-        kept = i < j
-        i, j = i[kept], j[kept]
+        upper = i < j
+        i, j = i[upper], j[upper]
         bits = np.bitwise_count(self.hashes[i, 0] ^ self.hashes[j, orientation])
-        kept = (bits <= self.max_distance) & (self.content[i] != self.content[j])
-        i, j, bits = i[kept], j[kept], bits[kept]
-        kept = np.zeros(len(i), dtype=np.bool_)
+        similar = (bits <= self.max_distance) & (self.content[i] != self.content[j])
+        i, j, bits = i[similar], j[similar], bits[similar]
+        close = np.zeros(len(i), dtype=np.bool_)
         for first in range(0, len(i), _PAIRS_AT_ONCE):
-            some = slice(first, first + _PAIRS_AT_ONCE)
-            apart = np.square(self.coarse[i[some]] - turned[j[some]]).sum(axis=(1, 2))
-            kept[some] = apart <= self.most
-        return self.rows[i[kept]], self.rows[j[kept]], bits[kept].astype(np.int64)
+            part = slice(first, first + _PAIRS_AT_ONCE)
+            apart = np.square(self.coarse[i[part]] - turned[j[part]]).sum(axis=(1, 2))
+            close[part] = apart <= self.most
+        return self.rows[i[close]], self.rows[j[close]], bits[close].astype(np.int64)
 
 
-def _places(found: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _nonzero(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """``numpy.nonzero`` of (A, B), faster if few are set; B must be a multiple of ``_WORD``."""
-    bytes_of = found.view(np.uint8).reshape(-1, _WORD)
-    words = np.flatnonzero(found.view(np.uint64))
+    bytes_of = mask.view(np.uint8).reshape(-1, _WORD)
+    words = np.flatnonzero(mask.view(np.uint64))
     word, byte = np.nonzero(bytes_of[words])
-    return np.divmod(words[word] * _WORD + byte, found.shape[1])
+    return np.divmod(words[word] * _WORD + byte, mask.shape[1])
 
 
 def _correlations(
@@ -248,9 +248,9 @@ def _correlations(
     parts = []
     for first in range(0, len(left), _THUMBNAILS_AT_ONCE):
         part = slice(first, first + _THUMBNAILS_AT_ONCE)
-        one = _standardized(prints.thumbnails_of(left[part]))
-        other = _standardized(orient(prints.thumbnails_of(right[part]), turn))
-        parts.append(np.einsum("ij,ij->i", one, other))
+        left_images = _standardized(prints.thumbnails_of(left[part]))
+        right_images = _standardized(orient(prints.thumbnails_of(right[part]), turn))
+        parts.append(np.einsum("ij,ij->i", left_images, right_images))
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
 
 

@@ -69,9 +69,9 @@ class Fingerprints:
 
     def thumbnails_of(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy (M, 64, 64) of the thumbnails of some rows; the mapped file is released."""
-        some = np.array(self.thumbnails[rows])
+        thumbnails = np.array(self.thumbnails[rows])
         _release(self.thumbnails)
-        return some
+        return thumbnails
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,8 +109,8 @@ def _prints(manifest: Manifest) -> Iterator[_Print]:
     """One for each record, in order, a few hundred in memory."""
     with thread_pool() as pool:
         for first in range(0, len(manifest), _AHEAD):
-            some = manifest.records[first : first + _AHEAD]
-            yield from pool.map(lambda record: _read(manifest, record), some)
+            records = manifest.records[first : first + _AHEAD]
+            yield from pool.map(lambda record: _read(manifest, record), records)
 
 
 def _on_disk(count: int) -> NDArray[np.uint8]:

@@ -39,13 +39,15 @@ def _walk(folder: Path) -> Iterator[Path]:
             if start.resolve() in entered or root.is_relative_to(start.resolve()):
                 continue
             yield start
-        for place, folders, names in os.walk(start, onerror=_fail):
-            here = Path(place)
+        for parent, folders, names in os.walk(start, onerror=_fail):
+            here = Path(parent)
             entered.add(here.resolve())
             below = [here / name for name in sorted(folders) if not _hidden(name)]
-            waiting += [one for one in below if one.is_symlink()]
-            below = [one for one in below if not one.is_symlink() and one.resolve() not in entered]
-            folders[:] = [one.name for one in below]
+            waiting += [path for path in below if path.is_symlink()]
+            below = [
+                path for path in below if not path.is_symlink() and path.resolve() not in entered
+            ]
+            folders[:] = [path.name for path in below]
             yield from (*below, *(here / name for name in names if not _hidden(name)))
 
 

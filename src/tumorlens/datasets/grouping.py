@@ -40,8 +40,8 @@ def patient_from_path(rule: str) -> PatientOf:
     group = next(iter(pattern.groupindex.values()), 1)
 
     def patient(path: str) -> str:
-        found = pattern.search(path)
-        return (found.group(group) or "") if found else ""
+        match = pattern.search(path)
+        return (match.group(group) or "") if match else ""
 
     return patient
 

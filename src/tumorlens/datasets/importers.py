@@ -71,9 +71,9 @@ def import_folder(
     split, or the rule finds no patient.
     """
     folder = Path(folder)
-    found = find_classes(folder, mapping, group_from, known_only=known_only)
-    _check_classes(folder, found)
-    return _described(folder, found.files, Path(manifest_path), source, group_from, progress)
+    contents = find_classes(folder, mapping, group_from, known_only=known_only)
+    _check_classes(folder, contents)
+    return _described(folder, contents.files, Path(manifest_path), source, group_from, progress)
 
 
 def find_classes(
@@ -116,9 +116,9 @@ def _reason(file: Path, name: str) -> str:
     return f"{name}: could not be read before, but can be read now"
 
 
-def _check_classes(folder: Path, found: Found) -> None:
+def _check_classes(folder: Path, contents: Found) -> None:
     """Raise ``DatasetError`` if the files do not form a set of classes."""
-    labels = {one.label for one in found.files}
+    labels = {file.label for file in contents.files}
     if not labels:
         raise DatasetError(
             f"{folder}: no folder in it holds an image; name a folder with one subfolder for each "
@@ -133,7 +133,7 @@ def _check_classes(folder: Path, found: Found) -> None:
     if len(labels) == 1 and not labels <= set(LABELS):
         raise DatasetError(
             f"{folder}: one class only, {labels.pop()}"
-            + (f" (no image in {', '.join(found.empty)})" if found.empty else "")
+            + (f" (no image in {', '.join(contents.empty)})" if contents.empty else "")
             + "; a set has a folder for each of two classes or more, or say with --map "
             "FOLDER=LABEL which one it is"
         )
@@ -141,22 +141,25 @@ def _check_classes(folder: Path, found: Found) -> None:
 
 def _described(
     folder: Path,
-    found: Sequence[ClassFile],
+    class_files: Sequence[ClassFile],
     manifest_path: Path,
     source: str,
     group_from: str | None,
     progress: Progress | None,
 ) -> Manifest:
     base, root = manifest_path.resolve().parent, folder.resolve()
-    found = [one._replace(file=root / one.file.relative_to(folder)) for one in found]
+    class_files = [
+        class_file._replace(file=root / class_file.file.relative_to(folder))
+        for class_file in class_files
+    ]
     name = source or root.name
     with thread_pool() as pool:
-        work = pool.map(lambda one: describe(one.file, one.split, one.label, base, name), found)
-        read = list(reported(work, len(found), progress))
+        work = pool.map(lambda class_file: describe(*class_file[:3], base, name), class_files)
+        read = list(reported(work, len(class_files), progress))
     if not group_from:
         return Manifest(tuple(_of_stated_patients(read)), base)
     patient = patient_from_path(group_from)
-    paths = (file.relative_to(root).as_posix() for file, *_ in found)
+    paths = (file.relative_to(root).as_posix() for file, *_ in class_files)
     names = require_some(group_from, [patient(path) for path in paths])
     pairs = zip(read, names, strict=True)
     return Manifest(tuple(_of_patient(record, name) for (record, _), name in pairs), base)

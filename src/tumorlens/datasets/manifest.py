@@ -262,7 +262,9 @@ def _require_column(path: Path, rows: Sequence[NumberedRow], name: str) -> None:
 
 def _hint(name: str, columns: Sequence[str]) -> str:
     """What may be wrong where the column ``name`` is missing; empty where nothing is likely."""
-    separator = next((one for one in _OTHER_SEPARATORS if one in columns[0]), None)
+    separator = next(
+        (character for character in _OTHER_SEPARATORS if character in columns[0]), None
+    )
     if len(columns) == 1 and separator:
         return f"; columns are separated by commas, semicolons or tabs, not by {separator!r}"
     meant = next((column for column in columns if column in _SYNONYMS.get(name, ())), None)

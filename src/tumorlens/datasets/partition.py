@@ -38,9 +38,9 @@ def split_by_ratio(
     """
     if len(ratio) != len(_PARTS) or min(ratio) <= 0:
         raise SplitError("a ratio is three positive numbers, such as 70/15/15")
-    shares = {part: value / sum(ratio) for part, value in zip(_PARTS, ratio, strict=True)}
+    fractions = {part: value / sum(ratio) for part, value in zip(_PARTS, ratio, strict=True)}
     how = "By ratio " + "/".join(f"{v:g}" for v in ratio)
-    return _split(manifest, name, shares, seed, how, groups, stratify)
+    return _split(manifest, name, fractions, seed, how, groups, stratify)
 
 
 def split_in_folds(
@@ -59,8 +59,8 @@ def split_in_folds(
     """
     if folds < len(_PARTS):
         raise SplitError("a cross-validation needs at least 3 folds")
-    shares = {f"fold{k}": 1 / folds for k in range(folds)}
-    return _split(manifest, name, shares, seed, f"{folds} folds", groups, stratify)
+    fractions = {f"fold{k}": 1 / folds for k in range(folds)}
+    return _split(manifest, name, fractions, seed, f"{folds} folds", groups, stratify)
 
 
 def split_as_published(
@@ -89,8 +89,8 @@ def split_as_published(
     if VALIDATION not in parts:
         rows = [i for i, part in enumerate(parts) if part == TRAIN]
         labels = [manifest.records[i].label if stratify else "" for i in rows]
-        shares = {TRAIN: 1 - _VALIDATION_SHARE, VALIDATION: _VALIDATION_SHARE}
-        part_of = _assign([groups[i] for i in rows], labels, shares, seed)
+        fractions = {TRAIN: 1 - _VALIDATION_SHARE, VALIDATION: _VALIDATION_SHARE}
+        part_of = _assign([groups[i] for i in rows], labels, fractions, seed)
         for i in rows:
             parts[i] = part_of[groups[i]]
         how += f", a tenth of the training part used for validation, seed {seed}"
@@ -122,7 +122,7 @@ def joined_groups(
 def _split(
     manifest: Manifest,
     name: str,
-    shares: Mapping[str, float],
+    fractions: Mapping[str, float],
     seed: int,
     how: str,
     groups: Sequence[str] | None,
@@ -130,7 +130,7 @@ def _split(
 ) -> Split:
     groups = groups or joined_groups(manifest.records)
     labels = [record.label if stratify else "" for record in manifest]
-    part_of = _assign(groups, labels, shares, seed)
+    part_of = _assign(groups, labels, fractions, seed)
     how += ("" if stratify else ", whatever the class") + f", seed {seed}"
     return _built(manifest, name, how, groups, [part_of[group] for group in groups])
 
@@ -147,29 +147,31 @@ def _built(
 
 
 def _assign(
-    groups: Sequence[str], labels: Sequence[str], shares: Mapping[str, float], seed: int
+    groups: Sequence[str], labels: Sequence[str], fractions: Mapping[str, float], seed: int
 ) -> dict[str, str]:
     """Assign each group, the largest first, to the part that lacks most of its classes."""
     members: dict[str, Counter[str]] = defaultdict(Counter)
     for group, label in zip(groups, labels, strict=True):
         members[group][label] += 1
-    if len(members) < len(shares):
+    if len(members) < len(fractions):
         raise SplitError(
             f"{counted(len(members), 'group')} "
-            f"{is_or_are(len(members))} too few for {len(shares)} parts"
+            f"{is_or_are(len(members))} too few for {len(fractions)} parts"
         )
     totals = Counter(labels)
-    room = {(part, label): shares[part] * totals[label] for part in shares for label in totals}
+    room = {
+        (part, label): fractions[part] * totals[label] for part in fractions for label in totals
+    }
 
     def order(group: str) -> tuple[int, bytes]:
         return -members[group].total(), hashlib.sha256(f"{seed}:{group}".encode()).digest()
 
     part_of: dict[str, str] = {}
-    empty = list(shares)
+    empty = list(fractions)
     for position, group in enumerate(sorted(members, key=order)):
         # The last groups go to parts without any group, so that no part is empty.
         left = len(members) - position
-        candidates = empty if empty and left <= len(empty) else list(shares)
+        candidates = empty if empty and left <= len(empty) else list(fractions)
         part = max(candidates, key=lambda part: _need(members[group], room, totals, part))
         part_of[group] = part
         if part in empty:

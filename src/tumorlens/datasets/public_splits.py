@@ -80,7 +80,7 @@ def fold_split(manifest: Manifest, name: str) -> Split:
     rows = []
     for record in _in_order(manifest):
         known = traced.get(record.sha256, ())
-        entries = [one for one in known if one.file.split("/")[1] == record.label]
+        entries = [entry for entry in known if entry.file.split("/")[1] == record.label]
         if not entries:
             raise SplitError(
                 f"{record.path}: not a file of the 7,023-image set, so it has no fixed fold"

@@ -135,12 +135,12 @@ class Split:
         waiting: dict[tuple[str, str], list[SplitRow]] = defaultdict(list)
         for row in reversed(self.rows):
             waiting[row.sha256, row.label].append(row)
-        found: list[SplitRow | None] = [None] * len(manifest)
+        assigned: list[SplitRow | None] = [None] * len(manifest)
         for i in published_order(manifest):
             record = manifest.records[i]
             left = waiting.get((record.sha256, record.label))
-            found[i] = left.pop() if left else None
-        return found
+            assigned[i] = left.pop() if left else None
+        return assigned
 
     def fold(self, test_fold: int) -> "Split":
         """Return the split for one test fold of a cross-validation; the next fold validates."""

@@ -138,12 +138,12 @@ def fit_rule(
     return DecisionRule(**msgspec.structs.asdict(rule), by_sequence=by_sequence)
 
 
-def stricter(one: Thresholds, other: Thresholds) -> Thresholds:
+def stricter(rule: Thresholds, other: Thresholds) -> Thresholds:
     """The higher of each threshold: keeps the targets of both."""
     return Thresholds(
-        tumor_threshold=max(one.tumor_threshold, other.tumor_threshold),
-        notumor_threshold=max(one.notumor_threshold, other.notumor_threshold),
-        kind_threshold=max(one.kind_threshold, other.kind_threshold),
+        tumor_threshold=max(rule.tumor_threshold, other.tumor_threshold),
+        notumor_threshold=max(rule.notumor_threshold, other.notumor_threshold),
+        kind_threshold=max(rule.kind_threshold, other.kind_threshold),
     )
 
 
@@ -155,19 +155,19 @@ def outcome_of(
     The rates of presence are NaN if no class means "no finding".
     """
     classified = decided.label >= 0
-    right = classified & correct[np.arange(len(correct)), decided.label]
+    hits = classified & correct[np.arange(len(correct)), decided.label]
     healthy = is_healthy(correct, classes)
-    none, some = decided.presence == 0, decided.presence == 1
+    no_tumor, tumor = decided.presence == 0, decided.presence == 1
     asked = classes.no_finding is not None
     return AbstentionOutcome(
         coverage=float(classified.mean()),
-        accuracy=_share(right[classified]),
-        missed_tumor_rate=_share(none[~healthy & asked]),
-        false_alarm_rate=_share(some[healthy]),
-        healthy_accuracy=_share(right[healthy & classified]),
-        detected=float((some & ~classified).mean()),
-        presence_right=float(np.where(healthy, none, some).mean()) if asked else float("nan"),
-        presence_wrong=float(np.where(healthy, some, none).mean()) if asked else float("nan"),
+        accuracy=_share(hits[classified]),
+        missed_tumor_rate=_share(no_tumor[~healthy & asked]),
+        false_alarm_rate=_share(tumor[healthy]),
+        healthy_accuracy=_share(hits[healthy & classified]),
+        detected=float((tumor & ~classified).mean()),
+        presence_right=float(np.where(healthy, no_tumor, tumor).mean()) if asked else float("nan"),
+        presence_wrong=float(np.where(healthy, tumor, no_tumor).mean()) if asked else float("nan"),
     )
 
 
@@ -177,9 +177,9 @@ def is_healthy(correct: Bools, classes: ClassSet) -> Bools:
     return np.zeros(len(correct), dtype=np.bool_) if none is None else correct[:, none]
 
 
-def as_dict(found: AbstentionOutcome) -> dict[str, float | None]:
+def as_dict(outcome: AbstentionOutcome) -> dict[str, float | None]:
     """An outcome as JSON types; undefined is null."""
-    return {name: plain(value) for name, value in dataclasses.asdict(found).items()}
+    return {name: plain(value) for name, value in dataclasses.asdict(outcome).items()}
 
 
 def _share(values: Bools) -> float:

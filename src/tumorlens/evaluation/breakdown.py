@@ -135,9 +135,12 @@ def _means(values: Sequence[str], answered: Answered, sampling: Sampling) -> dic
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         rates = [
             metrics.rates(
-                answered.labels[some], answered.predicted[some], weights[:, some], answered.classes
+                answered.labels[member],
+                answered.predicted[member],
+                weights[:, member],
+                answered.classes,
             )
-            for some in members
+            for member in members
         ]
         mean: NDArray[np.float64] = np.mean(rates, axis=0)
         return mean
@@ -169,20 +172,22 @@ def _rows(values: Sequence[str], answered: Answered, sampling: Sampling) -> tupl
     return tuple(rows if in_order else sorted(rows, key=lambda row: -row.images))
 
 
-def _row(value: str, some: Answered, sampling: Sampling) -> Row:
+def _row(value: str, answered: Answered, sampling: Sampling) -> Row:
     estimates = resampling.named(
         metrics.RATES,
-        lambda weights: metrics.rates(some.labels, some.predicted, weights, some.classes),
-        some.groups,
+        lambda weights: metrics.rates(
+            answered.labels, answered.predicted, weights, answered.classes
+        ),
+        answered.groups,
         sampling,
     )
-    right = metrics.correct_table(some.classes)[some.labels]
-    asked = some.classes.no_finding_index
+    correct = metrics.correct_table(answered.classes)[answered.labels]
+    asked = answered.classes.no_finding_index
     return Row(
         value,
-        len(some.labels),
-        len(set(some.groups)),
-        len(some.labels) if asked is None else int(np.count_nonzero(some.labels != asked)),
+        len(answered.labels),
+        len(set(answered.groups)),
+        len(answered.labels) if asked is None else int(np.count_nonzero(answered.labels != asked)),
         estimates,
-        abstention.outcome_of(some.decided, right, some.classes),
+        abstention.outcome_of(answered.decided, correct, answered.classes),
     )

@@ -99,37 +99,37 @@ def compare(
         networks.append(ComparedNetwork(name, evaluation))
     first, *others = networks
     return Comparison(
-        tuple(networks), tuple(_difference(one, first, sampling) for one in others), command
+        tuple(networks), tuple(_difference(network, first, sampling) for network in others), command
     )
 
 
-def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     """Exact two-sided p-value for correctness (N,) of two classifiers of the same images.
 
     1 if they are correct for the same images.
     """
-    only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
-    apart = only_one + only_other
-    return float(binomtest(only_one, apart, 0.5).pvalue) if apart else 1.0
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    apart = only_first + only_second
+    return float(binomtest(only_first, apart, 0.5).pvalue) if apart else 1.0
 
 
-def as_dict(found: Comparison) -> dict[str, Any]:
+def as_dict(comparison: Comparison) -> dict[str, Any]:
     """JSON types; every metric is ``{"value", "low", "high"}``."""
-    evaluation = found.first.evaluation
+    evaluation = comparison.first.evaluation
     split = evaluation.plan.split.info
     words = metrics.definitions(evaluation.classes)
     return {
         "tumorlens": __version__,
         "notice": RESEARCH_NOTICE,
-        "command": found.command,
+        "command": comparison.command,
         "split": {"name": split.name, "sha256": split.sha256},
         "part": evaluation.part,
         "data_sha256": evaluation.data_sha256,
         "n": len(evaluation.records),
         "n_groups": len(set(evaluation.groups)),
         "interval": resampling.interval_facts(evaluation.sampling),
-        "bundles": [_network(one) for one in found.networks],
-        "differences": [_difference_dict(one) for one in found.differences],
+        "bundles": [_network(network) for network in comparison.networks],
+        "differences": [_difference_dict(difference) for difference in comparison.differences],
         "definitions": {name: text for name, text in words.items() if name in COMPARED},
     }
 
@@ -138,7 +138,7 @@ def _require_same_classes(classifiers: Mapping[str, Classifier]) -> None:
     if len(classifiers) < 2:
         raise EvaluationError("a comparison needs at least two bundles")
     (first, classes), *others = (
-        (name, one.bundle.info.classes.names) for name, one in classifiers.items()
+        (name, classifier.bundle.info.classes.names) for name, classifier in classifiers.items()
     )
     for name, own in others:
         if set(own) != set(classes):  # each is scored with its own order
@@ -148,18 +148,20 @@ def _require_same_classes(classifiers: Mapping[str, Classifier]) -> None:
             )
 
 
-def _difference(one: ComparedNetwork, first: ComparedNetwork, sampling: Sampling) -> Difference:
-    own, reference = one.evaluation, first.evaluation
+def _difference(network: ComparedNetwork, first: ComparedNetwork, sampling: Sampling) -> Difference:
+    own, reference = network.evaluation, first.evaluation
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         pair = [
-            metrics.measure(found.labels, found.probabilities, weights, found.classes)[:, _COLUMNS]
-            for found in (own, reference)
+            metrics.measure(
+                evaluation.labels, evaluation.probabilities, weights, evaluation.classes
+            )[:, _COLUMNS]
+            for evaluation in (own, reference)
         ]
         return pair[0] - pair[1]
 
     return Difference(
-        one.name,
+        network.name,
         first.name,
         resampling.named(COMPARED, statistic, own.groups, sampling),
         int((own.correct & ~reference.correct).sum()),
@@ -168,11 +170,11 @@ def _difference(one: ComparedNetwork, first: ComparedNetwork, sampling: Sampling
     )
 
 
-def _network(one: ComparedNetwork) -> dict[str, Any]:
-    evaluation = one.evaluation
+def _network(network: ComparedNetwork) -> dict[str, Any]:
+    evaluation = network.evaluation
     info = evaluation.bundle.info
     return {
-        "name": one.name,
+        "name": network.name,
         "version": info.version,
         "model_sha256": evaluation.bundle.sha256,
         "parameters": info.network.parameters,
@@ -184,14 +186,14 @@ def _network(one: ComparedNetwork) -> dict[str, Any]:
     }
 
 
-def _difference_dict(one: Difference) -> dict[str, Any]:
+def _difference_dict(difference: Difference) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "reference": one.reference,
-        "metrics": {name: rounded(estimate) for name, estimate in one.estimates.items()},
-        "only_right": one.only_right,
-        "only_reference_right": one.only_reference_right,
-        "mcnemar_p": float(f"{one.p_value:.6g}"),
+        "name": difference.name,
+        "reference": difference.reference,
+        "metrics": {name: rounded(estimate) for name, estimate in difference.estimates.items()},
+        "only_right": difference.only_right,
+        "only_reference_right": difference.only_reference_right,
+        "mcnemar_p": float(f"{difference.p_value:.6g}"),
     }
 
 

@@ -98,12 +98,12 @@ def sets_of(
     probabilities: Floats, decided: NDArray[np.str_], rule: ConformalThresholds
 ) -> NDArray[np.bool_]:
     """(N, C): the classes in the set of each image with the decision ``decided`` (N,)."""
-    kept = np.zeros(probabilities.shape, dtype=np.bool_)
+    sets = np.zeros(probabilities.shape, dtype=np.bool_)
     for name in np.unique(decided).tolist():
         if has_sets(rule, name):
             member = decided == name
-            kept[member] = prediction_sets(probabilities[member], rule, name)
-    return kept
+            sets[member] = prediction_sets(probabilities[member], rule, name)
+    return sets
 
 
 def measure_sets(
@@ -119,13 +119,13 @@ def measure_sets(
 
     ``decided`` (N,) are the decisions. None if no answer has a set.
     """
-    kept = sets_of(probabilities, decided, rule)
-    given = np.asarray(kept.any(axis=1), dtype=np.bool_)
+    sets = sets_of(probabilities, decided, rule)
+    given = np.asarray(sets.any(axis=1), dtype=np.bool_)
     if not given.any():
         return None
     parts = {name: given & (decided == name) for name in (CLASSIFIED, DETECTED, ABSTAINED)}
-    hit = (kept & metrics.correct_table(classes)[labels]).any(axis=1)
-    table = np.column_stack([hit, kept.sum(axis=1), kept.sum(axis=1) == 1]).astype(np.float64)
+    hit = (sets & metrics.correct_table(classes)[labels]).any(axis=1)
+    table = np.column_stack([hit, sets.sum(axis=1), sets.sum(axis=1) == 1]).astype(np.float64)
     names = np.asarray(groups)
 
     def covered(member: NDArray[np.bool_]) -> Covered:
@@ -141,14 +141,14 @@ def measure_sets(
     )
 
 
-def as_dict(found: Sets) -> dict[str, Any]:
+def as_dict(sets: Sets) -> dict[str, Any]:
     """JSON types."""
     return {
-        "stated_coverage": found.stated,
-        **_covered_dict(found.whole),
-        "n_without_set": found.without,
-        "by_decision": {name: _covered_dict(one) for name, one in found.by_decision.items()},
-        "by_label": {name: _covered_dict(one) for name, one in found.by_label.items()},
+        "stated_coverage": sets.stated,
+        **_covered_dict(sets.whole),
+        "n_without_set": sets.without,
+        "by_decision": {name: _covered_dict(covered) for name, covered in sets.by_decision.items()},
+        "by_label": {name: _covered_dict(covered) for name, covered in sets.by_label.items()},
     }
 
 
@@ -174,11 +174,11 @@ def _covered(table: Floats, groups: Sequence[str], sampling: Sampling) -> Covere
     return Covered(len(table), coverage, exact, size, singletons)
 
 
-def _covered_dict(found: Covered) -> dict[str, Any]:
+def _covered_dict(covered: Covered) -> dict[str, Any]:
     return {
-        "n": found.images,
-        "coverage": resampling.rounded(found.coverage),
-        "binomial_interval": [round(bound, 6) for bound in found.exact],
-        "mean_size": resampling.rounded(found.size),
-        "singletons": resampling.rounded(found.singletons),
+        "n": covered.images,
+        "coverage": resampling.rounded(covered.coverage),
+        "binomial_interval": [round(bound, 6) for bound in covered.exact],
+        "mean_size": resampling.rounded(covered.size),
+        "singletons": resampling.rounded(covered.singletons),
     }

@@ -96,27 +96,27 @@ def observe(
     classifier: Classifier, images: NDArray[np.uint8], gate_scores: Floats | None = None
 ) -> Observed:
     """Run preprocessed images (N, S, S) once; ``gate_scores`` (N,) are those of the gate."""
-    found = classifier.forward(images)
+    outputs = classifier.forward(images)
     quantities = dict(zip(_INTENSITY, _intensities(images).T, strict=True))
     if gate_scores is not None:
         quantities["gate_score"] = gate_scores
     return Observed(
-        found.logits.astype(np.float64),
-        found.embedding.astype(np.float64),
+        outputs.logits.astype(np.float64),
+        outputs.embedding.astype(np.float64),
         quantities,
-        None if found.sequence is None else found.sequence.astype(np.float64),
+        None if outputs.sequence is None else outputs.sequence.astype(np.float64),
     )
 
 
 def joined(parts: Sequence[Observed]) -> Observed:
     """Concatenate several sets of images of one bundle."""
     first, *others = parts
-    sequences = [one.sequence_logits for one in parts if one.sequence_logits is not None]
+    sequences = [part.sequence_logits for part in parts if part.sequence_logits is not None]
     return Observed(
-        np.concatenate([one.logits for one in parts]),
-        np.concatenate([one.embedding for one in parts]),
+        np.concatenate([part.logits for part in parts]),
+        np.concatenate([part.embedding for part in parts]),
         {
-            name: np.concatenate([values, *(one.quantities[name] for one in others)])
+            name: np.concatenate([values, *(part.quantities[name] for part in others)])
             for name, values in first.quantities.items()
         },
         np.concatenate(sequences) if sequences else None,
@@ -124,39 +124,41 @@ def joined(parts: Sequence[Observed]) -> Observed:
 
 
 def summarize(
-    found: Observed, chosen_on: str, gate_scores: Floats | None = None
+    observed: Observed, chosen_on: str, gate_scores: Floats | None = None
 ) -> ReferenceStatistics:
     """The summary of these images for a bundle; ``gate_scores`` as for ``observe``."""
-    mean, deviation = found.embedding.mean(axis=0), found.embedding.std(axis=0)
+    mean, deviation = observed.embedding.mean(axis=0), observed.embedding.std(axis=0)
     # A feature that is constant here must not give other images an infinite distance.
     deviation = np.maximum(deviation, max(1e-6, 1e-3 * float(deviation.max())))
     quantities = {
-        **found.quantities,
+        **observed.quantities,
         **({} if gate_scores is None else {"gate_score": gate_scores}),
-        "embedding_distance": _distances(found.embedding, mean, deviation),
+        "embedding_distance": _distances(observed.embedding, mean, deviation),
     }
     return ReferenceStatistics(
-        images=len(found.logits),
+        images=len(observed.logits),
         chosen_on=chosen_on,
         levels=LEVELS,
         quantiles={
             name: _rounded(np.quantile(values, LEVELS)) for name, values in quantities.items()
         },
         sequences={}
-        if found.sequence_logits is None
-        else dict(zip(SEQUENCES, _rounded(_sequence_shares(found.sequence_logits)), strict=True)),
+        if observed.sequence_logits is None
+        else dict(
+            zip(SEQUENCES, _rounded(_sequence_shares(observed.sequence_logits)), strict=True)
+        ),
         embedding_mean=_rounded(mean),
         embedding_deviation=_rounded(deviation),
     )
 
 
 def drift(
-    reference: ReferenceStatistics, found: Observed, groups: Sequence[str]
+    reference: ReferenceStatistics, observed: Observed, groups: Sequence[str]
 ) -> tuple[Shift, ...]:
     """Compare N images of the patients ``groups`` with the reference, for each quantity."""
     mean = np.array(reference.embedding_mean)
-    distances = _distances(found.embedding, mean, np.array(reference.embedding_deviation))
-    quantities = {**found.quantities, "embedding_distance": distances}
+    distances = _distances(observed.embedding, mean, np.array(reference.embedding_deviation))
+    quantities = {**observed.quantities, "embedding_distance": distances}
     weights = patient_weights(groups)
     weights = weights / weights.sum()
     limit = max(SMALLEST_SHIFT, _KOLMOGOROV / math.sqrt(len(set(groups))))
@@ -165,8 +167,8 @@ def drift(
         for name in QUANTITIES
         if name in quantities and name in reference.quantiles
     ]
-    if reference.sequences and found.sequence_logits is not None:
-        rows.append(_mix(_sequence_shares(found.sequence_logits, weights), reference, limit))
+    if reference.sequences and observed.sequence_logits is not None:
+        rows.append(_mix(_sequence_shares(observed.sequence_logits, weights), reference, limit))
     return tuple(rows)
 
 
@@ -193,11 +195,11 @@ def _intensities(images: NDArray[np.uint8]) -> Floats:
         pixels = np.asarray(image, dtype=np.float64)
         inside = pixels[pixels > _DARK]
         steps = np.abs(np.diff(pixels, axis=0)).mean() + np.abs(np.diff(pixels, axis=1)).mean()
-        some = inside.size > 0
+        has_tissue = inside.size > 0
         rows.append(
             (
-                float(inside.mean()) if some else 0.0,
-                float(inside.std()) if some else 0.0,
+                float(inside.mean()) if has_tissue else 0.0,
+                float(inside.std()) if has_tissue else 0.0,
                 1.0 - inside.size / pixels.size,
                 float(steps) / 2,
             )
@@ -207,8 +209,8 @@ def _intensities(images: NDArray[np.uint8]) -> Floats:
 
 def _distances(embedding: Floats, mean: Floats, deviation: Floats) -> Floats:
     """(N,): root mean square of the standardised features."""
-    found: Floats = np.sqrt((((embedding - mean) / deviation) ** 2).mean(axis=1))
-    return found
+    distances: Floats = np.sqrt((((embedding - mean) / deviation) ** 2).mean(axis=1))
+    return distances
 
 
 def _shift(
@@ -247,8 +249,8 @@ def _sequence_shares(sequence_logits: Floats, weights: Floats | None = None) -> 
     """(5,): share of the images for which each of ``SEQUENCES`` is the most probable."""
     likeliest = sequence_logits.argmax(axis=1)
     counts = np.bincount(likeliest, weights, minlength=len(SEQUENCES)).astype(np.float64)
-    shares: Floats = counts / counts.sum()
-    return shares
+    fractions: Floats = counts / counts.sum()
+    return fractions
 
 
 def _mix(here: Floats, reference: ReferenceStatistics, limit: float) -> Shift:

@@ -226,7 +226,7 @@ def evaluate(
     beside: tuple[Control, ...] = ()
     if with_controls:
         beside = controls.run(
-            manifest, [one.parts for one in folds], part, groups, subsets, sampling,
+            manifest, [fold.parts for fold in folds], part, groups, subsets, sampling,
             control_progress, classes,
         )  # fmt: skip
     return Evaluation(
@@ -270,30 +270,30 @@ class _Pooled:
 def _classes(folds: Sequence[Fold], manifest: Manifest, part: str) -> ClassSet:
     """The classes of all bundles; raise if they differ, or an image has an unknown class."""
     classes = folds[0].classifier.classes
-    if any(one.classifier.classes.names != classes.names for one in folds):
+    if any(fold.classifier.classes.names != classes.names for fold in folds):
         raise DatasetError("the bundles have different classes")
-    require_known([r.label for one in folds for r in one.scored(manifest, part)], classes)
+    require_known([r.label for fold in folds for r in fold.scored(manifest, part)], classes)
     return classes
 
 
 def _pool(
     folds: Sequence[Fold], manifest: Manifest, part: str, progress: Progress | None
 ) -> _Pooled:
-    chosen = [one.scored(manifest, part) for one in folds]
+    chosen = [fold.scored(manifest, part) for fold in folds]
     total = sum(map(len, chosen))
     tables, decided, overlap = [np.zeros((0, len(folds[0].classifier.classes)))], [], []
     done = 0
-    for one, records in zip(folds, chosen, strict=True):
+    for fold, records in zip(folds, chosen, strict=True):
         if records:
-            rule, classes = one.classifier.bundle.info.decision, one.classifier.classes
-            scored = score(one.classifier, manifest, records, part_of(progress, done, total))
+            rule, classes = fold.classifier.bundle.info.decision, fold.classifier.classes
+            scored = score(fold.classifier, manifest, records, part_of(progress, done, total))
             tables.append(scored.probabilities)
             decided.append(decisions_by_sequence(tables[-1], rule, scored.sequences, classes))
-        overlap.append(training_overlap.find_overlap(manifest, one.parts, part))
+        overlap.append(training_overlap.find_overlap(manifest, fold.parts, part))
         done += len(records)
     return _Pooled(
         tuple(record for records in chosen for record in records),
-        tuple(one.name for one, records in zip(folds, chosen, strict=True) for _ in records),
+        tuple(fold.name for fold, records in zip(folds, chosen, strict=True) for _ in records),
         np.concatenate(tables),
         Decisions.joined(decided),
         Overlap(

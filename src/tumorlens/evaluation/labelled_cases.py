@@ -39,8 +39,8 @@ class LabelledCases:
     @property
     def known(self) -> Bools:
         """(N,): whether the class is known."""
-        found: Bools = self.correct.sum(axis=1) == 1
-        return found
+        known: Bools = self.correct.sum(axis=1) == 1
+        return known
 
     @property
     def patients(self) -> int:
@@ -86,8 +86,8 @@ def require_useful(name: str, probabilities: Floats, correct: Bools) -> None:
         for k in range(truth.shape[1])
         if 0 < truth[:, k].sum() < len(rows)
     ]
-    right = truth[np.arange(len(rows)), rows.argmax(axis=1)]
-    sensitivities = [float(right[own].mean()) for own in truth.T if own.any()]
+    hits = truth[np.arange(len(rows)), rows.argmax(axis=1)]
+    sensitivities = [float(hits[own].mean()) for own in truth.T if own.any()]
     sensitivity = float(np.mean(sensitivities))
     if areas and np.mean(areas) <= USELESS:
         said = f"mean area under the ROC curve {np.mean(areas):.2f}, chance is 0.5"

@@ -100,8 +100,8 @@ def definitions(classes: ClassSet = BRAIN_TUMORS) -> dict[str, str]:
 @cache
 def correct_table(classes: ClassSet = BRAIN_TUMORS) -> NDArray[np.bool_]:
     """(A, C) the correct classes of each label of ``ClassSet.answerable``."""
-    right = [classes.correct_classes(name) for name in classes.answerable]
-    return np.array([[k in some for k in range(len(classes))] for some in right])
+    correct = [classes.correct_classes(name) for name in classes.answerable]
+    return np.array([[k in answers for k in range(len(classes))] for answers in correct])
 
 
 def correct_of(labels: Sequence[str], classes: ClassSet = BRAIN_TUMORS) -> NDArray[np.bool_]:
@@ -111,8 +111,8 @@ def correct_of(labels: Sequence[str], classes: ClassSet = BRAIN_TUMORS) -> NDArr
 
 def truths(labels: Sequence[str], classes: ClassSet = BRAIN_TUMORS) -> Labels:
     """(N,) labels as indices of ``ClassSet.answerable``."""
-    places = {name: k for k, name in enumerate(classes.answerable)}
-    return np.array([places[label] for label in labels], dtype=np.int64)
+    indices = {name: k for k, name in enumerate(classes.answerable)}
+    return np.array([indices[label] for label in labels], dtype=np.int64)
 
 
 NAMES: Final = names()
@@ -182,10 +182,10 @@ def rates(
     counts = np.column_stack([correct, tumor & missed, tumor, healthy & ~missed, healthy]).astype(
         np.float64
     )
-    right, missed_tumors, tumors, alarms, healthies = (weights @ counts).T
+    hits, missed_tumors, tumors, alarms, healthies = (weights @ counts).T
     return np.column_stack(
         [
-            ratio(right, weights.sum(axis=1)),
+            ratio(hits, weights.sum(axis=1)),
             ratio(missed_tumors, tumors),
             ratio(alarms, healthies),
         ]
@@ -196,11 +196,11 @@ def image_statistics(
     labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUMORS
 ) -> Floats:
     """What each image adds to the totals: (N, K)."""
-    layout, right = _Layout.for_classes(classes), correct_table(classes)
+    layout, table = _Layout.for_classes(classes), correct_table(classes)
     images = np.arange(len(labels))
     predicted = probabilities.argmax(axis=1)
-    correct = right[labels, predicted]
-    given = (probabilities * right[labels]).sum(axis=1)
+    correct = table[labels, predicted]
+    given = (probabilities * table[labels]).sum(axis=1)
     top, brier = probabilities[images, predicted], 2 * (1 - given) ** 2
     known = labels < layout.classes
     # For a tumour of unknown kind only "tumour or not" is known: use the summed probability.
@@ -234,8 +234,8 @@ def columns(totals: Floats, classes: ClassSet = BRAIN_TUMORS) -> Floats:
         missed = table[:, :, none].sum(axis=1) - hits[:, none]
         alarms = healthy - hits[:, none]
     f1 = ratio(2 * hits, truth + answered)
-    _, confidence, right = (totals[:, part] for part in layout.bins)
-    gaps = np.abs(confidence - right).sum(axis=1)
+    _, confidence, correct = (totals[:, part] for part in layout.bins)
+    gaps = np.abs(confidence - correct).sum(axis=1)
     rest = decided - truth
     return np.column_stack(
         [

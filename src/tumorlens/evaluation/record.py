@@ -43,7 +43,7 @@ def to_json(
     """``as_dict`` with probes and corruptions as indented JSON; undefined is null."""
     record = as_dict(evaluation)
     if probes:
-        record["probes"] = {one.name: result.as_dict(one) for one in probes}
+        record["probes"] = {probe.name: result.as_dict(probe) for probe in probes}
     if corruptions is not None:
         record["corruptions"] = corruption_run.as_dict(corruptions)
     return json_bytes(record)
@@ -69,7 +69,7 @@ def as_dict(evaluation: Evaluation) -> dict[str, Any]:
             evaluation.labels, evaluation.predicted, evaluation.classes
         ).tolist(),
         "answers": answers(evaluation),
-        "breakdown": {one.field: breakdown.as_dict(one) for one in evaluation.breakdowns},
+        "breakdown": {table.field: breakdown.as_dict(table) for table in evaluation.breakdowns},
         **_folds(evaluation),
         "patients": _patients(evaluation.patients),
         "selective": selective.as_dict(evaluation.selective),
@@ -88,8 +88,8 @@ def answers(evaluation: Evaluation) -> dict[str, dict[str, int]]:
     """Number of images by label and answer, including other diseases."""
     names = evaluation.classes.names
     table: dict[str, dict[str, int]] = {}
-    for found in (evaluation, evaluation.others):
-        for record, answer in zip(found.records, found.predicted, strict=True):
+    for images in (evaluation, evaluation.others):
+        for record, answer in zip(images.records, images.predicted, strict=True):
             row = table.setdefault(record.label, dict.fromkeys(names, 0))
             row[names[answer]] += 1
     return {label: table[label] for label in sorted_labels(table)}
@@ -156,7 +156,7 @@ def _column(name: str) -> str:
 
 def _provenance(evaluation: Evaluation) -> dict[str, Any]:
     split, bundle = evaluation.plan.split.info, evaluation.bundle
-    seen = evaluation.training_overlap
+    overlap = evaluation.training_overlap
     return {
         "protocol": evaluation.protocol.name,
         "split": {
@@ -175,8 +175,8 @@ def _provenance(evaluation: Evaluation) -> dict[str, Any]:
             "parameters": bundle.info.network.parameters,
         },
         "quotable": evaluation.quotable,
-        "trained_on_other_split": seen.other_split,
-        "trained_on": seen.facts(),
+        "trained_on_other_split": overlap.other_split,
+        "trained_on": overlap.facts(),
         "warnings": [warning.text for warning in evaluation.warnings],
     }
 
@@ -201,11 +201,11 @@ def _folds(evaluation: Evaluation) -> dict[str, Any]:
     return {"folds": bundles, "accuracy_over_folds": summary}
 
 
-def _patients(found: PatientLevel | None) -> dict[str, Any] | None:
-    if found is None:
+def _patients(level: PatientLevel | None) -> dict[str, Any] | None:
+    if level is None:
         return None
-    rates = {name: rounded(estimate) for name, estimate in found.estimates.items()}
-    return {"n": found.patients, **rates}
+    rates = {name: rounded(estimate) for name, estimate in level.estimates.items()}
+    return {"n": level.patients, **rates}
 
 
 def _subset(measured: Measured, classes: ClassSet) -> dict[str, Any]:

@@ -118,13 +118,13 @@ def aurc(wrong: Floats, score: Floats, weights: Floats, *, together: bool = True
     return metrics.ratio((added * risk).sum(axis=1), weights.sum(axis=1))
 
 
-def as_dict(found: Selective) -> dict[str, Any]:
+def as_dict(curve: Selective) -> dict[str, Any]:
     """JSON types."""
-    points = [found.at(coverage) for coverage in COVERAGES]
+    points = [curve.at(coverage) for coverage in COVERAGES]
     return {
         "confidence": "probability of the answer",
-        "aurc": resampling.rounded(found.aurc),
-        "excess_aurc": round(found.excess, 6),
+        "aurc": resampling.rounded(curve.aurc),
+        "excess_aurc": round(curve.excess, 6),
         "at": [
             {
                 "coverage": round(point.coverage, 6),

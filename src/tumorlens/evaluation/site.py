@@ -52,7 +52,7 @@ class SiteResult:
     """A bundle for a site, and its measured performance."""
 
     parent: Bundle
-    made: Bundle
+    bundle: Bundle
     """Not yet saved."""
     cases: LocalCases
     fit: SiteFit
@@ -66,8 +66,8 @@ class SiteResult:
     @property
     def site(self) -> SiteCalibration:
         """The record of the calibration in the new bundle."""
-        assert self.made.info.site is not None
-        return self.made.info.site
+        assert self.bundle.info.site is not None
+        return self.bundle.info.site
 
 
 def read_cases(
@@ -92,20 +92,22 @@ def read_cases(
     if not prepared:
         raise DatasetError("the manifest contains no labelled image to calibrate on")
     scores = classifier.gate_scores(prepared)
-    kept = np.array([not said for said in classifier.rejections(prepared, scores)], dtype=np.bool_)
-    if not kept.any():
+    accepted = np.array(
+        [not said for said in classifier.rejections(prepared, scores)], dtype=np.bool_
+    )
+    if not accepted.any():
         raise DatasetError(
             f"bundle {classifier.bundle.info.name} rejects all {len(prepared)} images as not head "
             "MRI; nothing can be calibrated"
         )
-    observed = drift.observe(classifier, np.stack([one.pixels for one in prepared]), scores)
+    observed = drift.observe(classifier, np.stack([image.pixels for image in prepared]), scores)
     return LocalCases(
-        tuple(compress(usable, kept)),
-        observed.where(kept),
-        int((~kept).sum()),
+        tuple(compress(usable, accepted)),
+        observed.where(accepted),
+        int((~accepted).sum()),
         len(manifest) - len(answerable),
         len(answerable) - len(usable),
-        tuple(compress(_sequences(observed, prepared), kept)),
+        tuple(compress(_sequences(observed, prepared), accepted)),
     )
 
 
@@ -164,7 +166,7 @@ def calibrate_to_site(
         by_class=_patients_by_class(labels, cases.groups),
         seen_images=_calibrated_on(parent, cases.records).listed,
         fitted=fit.fitted,
-        kept=fit.kept,
+        kept=fit.unfitted,
     )
     reference = parent.info.reference
     return SiteResult(
@@ -193,9 +195,9 @@ def _site_info(info: BundleInfo, fit: SiteFit, site: SiteCalibration, name: str)
 
 def _calibrated_on(parent: Bundle, records: Sequence[Record]) -> TrainingImages:
     """These images, and those that the parent was already calibrated on."""
-    found = TrainingImages.from_records(records)
+    images = TrainingImages.from_records(records)
     site = parent.info.site
-    return found | TrainingImages.from_list(site.seen_images) if site else found
+    return images | TrainingImages.from_list(site.seen_images) if site else images
 
 
 def _patients_by_class(labels: Sequence[str], groups: Sequence[str]) -> dict[str, int]:
@@ -207,5 +209,5 @@ def _sequences(observed: Observed, prepared: Sequence[PreparedImage]) -> list[st
     """The known sequence of each image."""
     rows = observed.sequence_logits
     predicted = [None] * len(prepared) if rows is None else [predicted_sequence(r) for r in rows]
-    stated = [stated_sequence(one.facts) for one in prepared]
+    stated = [stated_sequence(image.facts) for image in prepared]
     return [known_sequence(p, s) for p, s in zip(predicted, stated, strict=True)]

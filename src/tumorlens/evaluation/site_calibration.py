@@ -47,7 +47,7 @@ class SiteFit:
     prediction_sets: ConformalThresholds | None
     fitted: tuple[str, ...]
     """What was fitted, as text."""
-    kept: tuple[str, ...]
+    unfitted: tuple[str, ...]
     """What was kept or left out, and why, as text."""
 
     def applied(self, info: BundleInfo) -> BundleInfo:
@@ -79,24 +79,24 @@ def fit_site(
     """
     require_useful(info.name, softmax(cases.logits, info.temperature), cases.correct)
     fitted: list[str] = []
-    kept: list[str] = []
-    temperature = _temperature(info, cases, fitted, kept)
+    unfitted: list[str] = []
+    temperature = _temperature(info, cases, fitted, unfitted)
     probabilities = softmax(cases.logits, temperature)
-    rule = _rule(info, cases, probabilities, temperature, fitted, kept)
+    rule = _rule(info, cases, probabilities, temperature, fitted, unfitted)
     decided = decisions_by_sequence(probabilities, rule, cases.sequences, info.classes).names
-    sets = _sets(cases, probabilities, decided, coverage, fitted, kept)
+    sets = _sets(cases, probabilities, decided, coverage, fitted, unfitted)
     absent = _absent(info.classes, cases)
     if sets is not None and absent:
-        kept.append(
+        unfitted.append(
             f"prediction sets: no case of some classes ({', '.join(absent)}), so their threshold "
             "is that of all cases, and their coverage is unknown"
         )
     if info.volume_decisions:
-        kept.append(
+        unfitted.append(
             "thresholds for whole heads: the parent's, rescaled to the new temperature, because "
             "thresholds for volumes cannot be fitted to single images"
         )
-    return SiteFit(temperature, rule, sets, tuple(fitted), tuple(kept))
+    return SiteFit(temperature, rule, sets, tuple(fitted), tuple(unfitted))
 
 
 def _absent(classes: ClassSet, cases: LabelledCases) -> list[str]:
@@ -107,12 +107,12 @@ def _absent(classes: ClassSet, cases: LabelledCases) -> list[str]:
 
 
 def _temperature(
-    info: BundleInfo, cases: LabelledCases, fitted: list[str], kept: list[str]
+    info: BundleInfo, cases: LabelledCases, fitted: list[str], unfitted: list[str]
 ) -> float:
     name, start = info.name, info.temperature
     known = cases.where(cases.known)
     if known.patients < MIN_FOR_TEMPERATURE:
-        kept.append(
+        unfitted.append(
             f"temperature: the parent's, because only {known.patients} patients have a known class "
             f"({MIN_FOR_TEMPERATURE} are needed)"
         )
@@ -120,16 +120,18 @@ def _temperature(
     truths = known.correct.argmax(axis=1)
     if len(np.unique(truths)) == 1:
         # The confidence for one class does not show the errors for the others.
-        kept.append("temperature: the parent's, because all cases are of one class")
+        unfitted.append("temperature: the parent's, because all cases are of one class")
         return start
     weights = small_samples.patient_weights(known.groups)
-    found = adapt_temperature(known.logits, truths, weights, start)
-    require_fitted(name, found)
-    fitted.append(f"temperature: {start:.3f} became {found:.3f}, from {known.patients} patients")
-    return found
+    temperature = adapt_temperature(known.logits, truths, weights, start)
+    require_fitted(name, temperature)
+    fitted.append(
+        f"temperature: {start:.3f} became {temperature:.3f}, from {known.patients} patients"
+    )
+    return temperature
 
 
-class _Found(NamedTuple):
+class _FittedThreshold(NamedTuple):
     """A threshold that limits an error rate, and the number of patients it was fitted on."""
 
     control: Controlled
@@ -171,53 +173,58 @@ def _rule(
     probabilities: Floats,
     temperature: float,
     fitted: list[str],
-    kept: list[str],
+    unfitted: list[str],
 ) -> DecisionRule:
     none, word = info.classes.no_finding_index, info.classes.finding
     own = _rescaled_rule(info.decision, info.temperature / temperature)
-    found: dict[str, _Found] = {}
+    thresholds: dict[str, _FittedThreshold] = {}
     values: dict[str, float] = {}
     if none is not None:
-        found = _presence(cases, probabilities, none)
-        values = {name: one.chosen(getattr(own, name), LEAST) for name, one in found.items()}
-    shown = values.get(_FINDING, 0.0)
-    found[_KIND] = _kind(cases, probabilities, info.classes, shown)
-    values[_KIND] = found[_KIND].chosen(own.kind_threshold, 0.0)
+        thresholds = _presence(cases, probabilities, none)
+        values = {
+            name: threshold.chosen(getattr(own, name), LEAST)
+            for name, threshold in thresholds.items()
+        }
+    finding_from = values.get(_FINDING, 0.0)
+    thresholds[_KIND] = _kind(cases, probabilities, info.classes, finding_from)
+    values[_KIND] = thresholds[_KIND].chosen(own.kind_threshold, 0.0)
     titles = {_NONE: f"no {word}", _FINDING: info.classes.a_finding, _KIND: "the kind"}
-    for name, one in found.items():
+    for name, threshold in thresholds.items():
         fallback = "the parent's" + (
             " or the lowest without an error here" if name == _NONE else ""
         )
-        line = one.sentence(titles[name], values[name], fallback)
-        (fitted if one.control.promised else kept).append(line)
+        line = threshold.sentence(titles[name], values[name], fallback)
+        (fitted if threshold.control.promised else unfitted).append(line)
     return DecisionRule(
         notumor_threshold=values.get(_NONE, 0.0),
         tumor_threshold=values.get(_FINDING, 0.0),
         kind_threshold=values[_KIND],
-        by_sequence=_by_sequence(own, found, values),
+        by_sequence=_by_sequence(own, thresholds, values),
     )
 
 
 def _by_sequence(
-    own: DecisionRule, found: Mapping[str, _Found], values: Mapping[str, float]
+    own: DecisionRule, thresholds: Mapping[str, _FittedThreshold], values: Mapping[str, float]
 ) -> dict[str, Thresholds]:
     """The bundle's thresholds for sequences, unless all thresholds were fitted."""
-    if all(one.control.promised for one in found.values()):
+    if all(threshold.control.promised for threshold in thresholds.values()):
         return {}
     return {
         sequence: Thresholds(
             **{
                 name: values[name]
-                if one.control.promised
+                if threshold.control.promised
                 else max(values[name], getattr(rule, name))
-                for name, one in found.items()
+                for name, threshold in thresholds.items()
             }
         )
         for sequence, rule in own.by_sequence.items()
     }
 
 
-def _presence(cases: LabelledCases, probabilities: Floats, none: int) -> dict[str, _Found]:
+def _presence(
+    cases: LabelledCases, probabilities: Floats, none: int
+) -> dict[str, _FittedThreshold]:
     """Thresholds for no finding and for a finding."""
     most_missed, most_alarms = HELD_OUT_SOURCES.missed, HELD_OUT_SOURCES.alarms
     healthy = cases.correct[:, none]
@@ -231,8 +238,8 @@ def _presence(cases: LabelledCases, probabilities: Floats, none: int) -> dict[st
         # the worst error, does raise the threshold for "no tumour".
         alarms = Controlled(0.0, False)
     return {
-        _NONE: _Found.of_rate(missed, tumor_patients, most_missed),
-        _FINDING: _Found.of_rate(alarms, healthy_patients, most_alarms),
+        _NONE: _FittedThreshold.of_rate(missed, tumor_patients, most_missed),
+        _FINDING: _FittedThreshold.of_rate(alarms, healthy_patients, most_alarms),
     }
 
 
@@ -241,7 +248,7 @@ def _kind(
     probabilities: Floats,
     classes: ClassSet,
     finding_from: float,
-) -> _Found:
+) -> _FittedThreshold:
     """Threshold for the kind, from the images that would be reported as a finding."""
     none, limit = classes.no_finding_index, HELD_OUT_SOURCES.kind_errors
     asked = cases.known
@@ -250,7 +257,7 @@ def _kind(
     kind, share = kind_shares(probabilities, classes)
     wrong = ~cases.correct[np.arange(len(kind)), kind]
     patients = cases.groups_where(asked)
-    return _Found(
+    return _FittedThreshold(
         controlled_error(share[asked], wrong[asked], patients, limit),
         len(set(patients)),
         limit,
@@ -264,13 +271,13 @@ def _sets(
     decided: NDArray[np.str_],
     coverage: float,
     fitted: list[str],
-    kept: list[str],
+    unfitted: list[str],
 ) -> ConformalThresholds | None:
     """Sets by decision and class if each has enough patients, otherwise pooled."""
     everything = _by_class(cases, probabilities, cases.known, coverage)
     if everything is None:
         patients = len(set(cases.groups_where(cases.known)))
-        kept.append(small_samples.no_sets(f"{patients} patients", coverage))
+        unfitted.append(small_samples.no_sets(f"{patients} patients", coverage))
         return None
     parts = {name: cases.known & (decided == name) for name in (CLASSIFIED, DETECTED, ABSTAINED)}
     own = {
@@ -279,16 +286,16 @@ def _sets(
         if member.any()
     }
     # All or none: with sets for some decisions, the others would not reach the coverage.
-    apart = len(own) > 1 and all(one is not None and not one[1] for one in own.values())
+    apart = len(own) > 1 and all(rule is not None and not rule[1] for rule in own.values())
     chosen = {name: (own.get(name) if apart else None) or everything for name in parts}
-    rows, pooled = {name: one[0] for name, one in chosen.items()}, everything[1] and not apart
+    rows, pooled = {name: rule[0] for name, rule in chosen.items()}, everything[1] and not apart
     fitted.append(
         f"prediction sets of {coverage:.0%}: "
         + ("one threshold for all classes" if pooled else "a threshold for each class")
         + (", for each decision" if apart else ", the same for all decisions")
     )
     if pooled:
-        kept.append(
+        unfitted.append(
             "prediction sets class by class: pooled instead, as some class has fewer than "
             f"{small_samples.patients_for_coverage(coverage)} patients; the coverage holds for all "
             "classes together"
@@ -304,9 +311,9 @@ def _by_class(
     cases: LabelledCases, probabilities: Floats, member: Bools, coverage: float
 ) -> tuple[tuple[float, ...], bool] | None:
     """A threshold for each class, and whether it is one for all; None for too few patients."""
-    some, truths = cases.where(member), cases.correct[member].argmax(axis=1)
+    own_cases, truths = cases.where(member), cases.correct[member].argmax(axis=1)
     every = probabilities[member][np.arange(len(truths)), truths]
-    weights = small_samples.patient_weights(some.groups)
+    weights = small_samples.patient_weights(own_cases.groups)
     pooled = small_samples.conformal_threshold(every, weights, coverage)
     if pooled is None:
         return None
@@ -314,7 +321,7 @@ def _by_class(
     own: dict[int, float] = {}
     for k in np.unique(truths).tolist():
         member = truths == k
-        weights = small_samples.patient_weights(some.groups_where(member))
+        weights = small_samples.patient_weights(own_cases.groups_where(member))
         threshold = small_samples.conformal_threshold(every[member], weights, coverage)
         if threshold is None:
             return (pooled,) * classes, True

@@ -58,7 +58,7 @@ def cross_validated(info: BundleInfo, cases: LabelledCases, coverage: float) -> 
     one of the parts is too small to calibrate to.
     """
     patients = np.random.default_rng(0).permutation(sorted(set(cases.groups)))
-    fold_of = {name: place % FOLDS for place, name in enumerate(patients.tolist())}
+    fold_of = {name: position % FOLDS for position, name in enumerate(patients.tolist())}
     folds = np.array([fold_of[group] for group in cases.groups])
     table = np.full((len(folds), len(NAMES)), np.nan)
     for fold in np.unique(folds):
@@ -73,12 +73,12 @@ def cross_validated(info: BundleInfo, cases: LabelledCases, coverage: float) -> 
 
 def _mean(table: Floats, weights: Floats) -> Performance:
     """Mean of each column over the images for which it is defined."""
-    found = {}
+    means = {}
     for name, column in zip(NAMES, table.T, strict=True):
         defined = np.isfinite(column)
         total = weights[defined].sum()
-        found[name] = float((column * weights)[defined].sum() / total) if total else np.nan
-    return Performance(**found)
+        means[name] = float((column * weights)[defined].sum() / total) if total else np.nan
+    return Performance(**means)
 
 
 def _table(info: BundleInfo, cases: LabelledCases) -> Floats:
@@ -86,12 +86,12 @@ def _table(info: BundleInfo, cases: LabelledCases) -> Floats:
     probabilities = softmax(cases.logits, info.temperature)
     decided = decisions_by_sequence(probabilities, info.decision, cases.sequences, info.classes)
     classified = decided.label >= 0
-    right = cases.correct[np.arange(len(classified)), decided.label]
+    is_correct = cases.correct[np.arange(len(classified)), decided.label]
     hit, size = _sets(info.prediction_sets, probabilities, decided.names, cases.correct)
     healthy = is_healthy(cases.correct, info.classes)
     missed = np.where(healthy, np.nan, decided.presence == 0)
     alarms = np.where(healthy, decided.presence == 1, np.nan)
-    accuracy = np.where(classified, right, np.nan)
+    accuracy = np.where(classified, is_correct, np.nan)
     of_findings = np.where(healthy, np.nan, hit)
     answered = decided.presence >= 0
     columns = [classified, answered, accuracy, missed, alarms, hit, of_findings, size]
@@ -105,7 +105,7 @@ def _sets(
     correct: NDArray[np.bool_],
 ) -> tuple[Floats, Floats]:
     """(N,) whether each set contains a correct class, and its size; NaN without a set."""
-    kept = np.zeros_like(correct) if rule is None else sets_of(probabilities, decided, rule)
-    given = kept.any(axis=1)
-    hit = np.where(given, (kept & correct).any(axis=1), np.nan)
-    return hit, np.where(given, kept.sum(axis=1), np.nan)
+    sets = np.zeros_like(correct) if rule is None else sets_of(probabilities, decided, rule)
+    given = sets.any(axis=1)
+    hit = np.where(given, (sets & correct).any(axis=1), np.nan)
+    return hit, np.where(given, sets.sum(axis=1), np.nan)

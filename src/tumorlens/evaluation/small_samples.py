@@ -81,8 +81,8 @@ def conformal_threshold(values: Floats, weights: Floats, coverage: float) -> flo
     order = np.argsort(-values, kind="stable")
     passed = np.cumsum(weights[order])
     needed = coverage * (patients + 1)
-    place = int(np.searchsorted(passed, needed - _ROUNDING))
-    return float(values[order][min(place, len(values) - 1)])
+    position = int(np.searchsorted(passed, needed - _ROUNDING))
+    return float(values[order][min(position, len(values) - 1)])
 
 
 def controlled_threshold(values: Floats, groups: Sequence[str], limit: float) -> Controlled:
@@ -91,8 +91,8 @@ def controlled_threshold(values: Floats, groups: Sequence[str], limit: float) ->
     ``values`` (N,): the probability of the error; below 0 for an image without error.
     """
     budget = limit * (len(set(groups)) + 1) - 1.0
-    found = within_count(values, patient_weights(groups), max(0.0, budget))
-    return Controlled(found.value, budget >= -_ROUNDING, found.keeps)
+    threshold = within_count(values, patient_weights(groups), max(0.0, budget))
+    return Controlled(threshold.value, budget >= -_ROUNDING, threshold.keeps)
 
 
 def controlled_error(
@@ -106,5 +106,5 @@ def controlled_error(
     """
     if len(set(groups)) < MIN_FOR_SHARE:
         return Controlled(0.0, False)
-    found = within_share(values, wrong, patient_weights(groups), limit, more=1.0)
-    return Controlled(found.value, True, found.keeps)
+    threshold = within_share(values, wrong, patient_weights(groups), limit, more=1.0)
+    return Controlled(threshold.value, True, threshold.keeps)

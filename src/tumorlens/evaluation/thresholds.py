@@ -49,11 +49,11 @@ def within_share(
     order, ends = ranking(values)
     answered = np.cumsum(weights[order])[ends]
     errors = np.cumsum((weights * wrong)[order])[ends]
-    kept = (errors + more) / (answered + more) <= limit + _ROUNDING
-    if not kept.any():
+    within_limit = (errors + more) / (answered + more) <= limit + _ROUNDING
+    if not within_limit.any():
         return Threshold(MAX_THRESHOLD, False)
-    if kept[-1]:
+    if within_limit[-1]:
         return Threshold(0.0, True)
     steps = values[order][ends]
-    threshold = min(MAX_THRESHOLD, float(steps[kept].min()))
-    return Threshold(threshold, bool(kept[steps >= threshold][-1]))
+    threshold = min(MAX_THRESHOLD, float(steps[within_limit].min()))
+    return Threshold(threshold, bool(within_limit[steps >= threshold][-1]))

@@ -72,4 +72,4 @@ def held_out_sources(facts: Mapping[str, Any]) -> frozenset[str]:
 
 def _keys(record: Record) -> list[bytes]:
     digests = (record.sha256, record.pixel_sha256)
-    return [hashlib.sha256(one.encode()).digest()[:_BYTES] for one in digests if one]
+    return [hashlib.sha256(digest.encode()).digest()[:_BYTES] for digest in digests if digest]

@@ -211,12 +211,12 @@ def training_overlap(
     name, sha256 = named_split(training)
     extra = training.get("extra") or ()
     same = any(named_split(claim)[1] == split.sha256 for claim in (training, *extra))
-    found = TrainingOverlap(name, sha256, not same, same_name=not same and name == split.name)
-    seen = TrainingImages.from_training(training)
-    if not sha256 or (seen is None and (extra or not same)):
+    overlap = TrainingOverlap(name, sha256, not same, same_name=not same and name == split.name)
+    trained = TrainingImages.from_training(training)
+    if not sha256 or (trained is None and (extra or not same)):
         return TrainingOverlap(name, sha256, None)
-    if seen is None or (same and not split.disjoint):
-        return found
-    known = [record for record in records if record in seen]
+    if trained is None or (same and not split.disjoint):
+        return overlap
+    known = [record for record in records if record in trained]
     groups = {record.unit for record in known}
-    return dataclasses.replace(found, images=len(known), groups=len(groups))
+    return dataclasses.replace(overlap, images=len(known), groups=len(groups))

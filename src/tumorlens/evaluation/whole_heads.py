@@ -106,7 +106,7 @@ def _head(classifier: Classifier, file: Path, row: dict[str, str], plane: str) -
         answer = answer_image(classifier, image).answer
     except InputError as error:
         raise DatasetError(f"{file}: {error}") from error
-    shares = answer.probabilities
+    probabilities = answer.probabilities
     return WholeHead(
         row["file"],
         row["set"] if label == NO_TUMOR else row["patient"],
@@ -114,6 +114,6 @@ def _head(classifier: Classifier, file: Path, row: dict[str, str], plane: str) -
         label,
         plane,
         whole_kind(image),
-        tuple(shares[name] if shares else 0.25 for name in CLASSES),
-        rejected=shares is None,
+        tuple(probabilities[name] if probabilities else 0.25 for name in CLASSES),
+        rejected=probabilities is None,
     )

@@ -90,7 +90,7 @@ def as_dict(found: SiteResult) -> dict[str, Any]:
     return {
         "tumorlens": __version__,
         "notice": RESEARCH_NOTICE,
-        "name": found.made.info.name,
+        "name": found.bundle.info.name,
         "parent": {
             "name": site.parent_name,
             "version": site.parent_version,
@@ -105,7 +105,7 @@ def as_dict(found: SiteResult) -> dict[str, Any]:
         "decision": msgspec.to_builtins(found.fit.decision),
         "prediction_sets": msgspec.to_builtins(found.fit.prediction_sets),
         "fitted": list(found.fit.fitted),
-        "kept": list(found.fit.kept),
+        "kept": list(found.fit.unfitted),
         "before": _performance(found.before),
         "after_cross_validated": _performance(found.after),
         "drift": None if found.shifts is None else [drift.as_dict(one) for one in found.shifts],

@@ -92,8 +92,8 @@ def ghosting(image: Floats, amount: float, random: np.random.Generator) -> Float
     lines = fft.fftshift(fft.fft(turned, axis=0), axes=0)
     weakened = lines.copy()
     weakened[::ghosts] *= 1.0 - amount
-    middle, kept = len(lines) // 2, max(1, round(_KEPT * len(lines) / 2))
-    weakened[middle - kept : middle + kept] = lines[middle - kept : middle + kept]
+    middle, half = len(lines) // 2, max(1, round(_KEPT * len(lines) / 2))
+    weakened[middle - half : middle + half] = lines[middle - half : middle + half]
     ghosted = np.abs(fft.ifft(fft.ifftshift(weakened, axes=0), axis=0))
     return ghosted.T if turned is not image else ghosted
 

@@ -133,7 +133,7 @@ def corrupt(
     models = [[fold.classifier, *compared] for fold, _ in chosen]
     predicted = np.array(list(_answers(records, models, manifest, progress)))
     errors = [errors_of(labels, predicted[:, k], classes) for k in range(predicted.shape[1])]
-    names = [one.model.name for one in (folds[0].classifier, *compared)]
+    names = [classifier.model.name for classifier in (folds[0].classifier, *compared)]
     wrong = ~metrics.correct_table(classes)[labels[:, np.newaxis], predicted[:, 0, 1:]]
     groups = [record.unit for record in records]
     mean = resampling.mean(wrong.mean(axis=1), groups, sampling)
@@ -218,7 +218,7 @@ def _prepare(
     versions = list(corrupted(pixels, record.sha256))
     configs = [model.bundle.info.preprocess for model in models]
     return [
-        np.stack([preprocessing.preprocess(one, config, record.path) for one in versions])
+        np.stack([preprocessing.preprocess(version, config, record.path) for version in versions])
         for config in configs
     ]
 

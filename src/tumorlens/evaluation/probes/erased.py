@@ -10,7 +10,7 @@ from tumorlens.evaluation.probes.result import (
     ProbeValues,
     Wanted,
     answered_as,
-    shown,
+    example_indices,
     taking_part,
     true_class,
 )
@@ -32,7 +32,7 @@ def outcome(data: ProbeData) -> ProbeValues:
             f"{true_class(int(truth[k]), classes)}, {answered_as(int(before[k]), classes)}",
             f"erased: {answered_as(int(answers[k]), classes)}",
         )
-        for k in shown(len(rows))
+        for k in example_indices(len(rows))
     ]
     return ProbeValues(
         {

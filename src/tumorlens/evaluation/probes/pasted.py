@@ -12,7 +12,7 @@ from tumorlens.evaluation.probes.result import (
     ProbeValues,
     Wanted,
     answered_as,
-    shown,
+    example_indices,
     taking_part,
 )
 
@@ -48,7 +48,7 @@ def outcome(data: ProbeData) -> ProbeValues:
             f"{classes.display_name(classes.names[donors[k]])} pasted: "
             f"{answered_as(int(answers[k]), classes)}",
         )
-        for k in shown(len(grafts))
+        for k in example_indices(len(grafts))
     ]
     return ProbeValues(
         {

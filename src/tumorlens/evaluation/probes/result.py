@@ -149,10 +149,10 @@ def taking_part(count: int, rows: NDArray[np.int64], values: NDArray[np.bool_]) 
     return column
 
 
-def shown(count: int) -> list[int]:
+def example_indices(count: int) -> list[int]:
     """Indices of the examples among ``count`` changed images, evenly spread."""
-    places: list[int] = np.linspace(0, count - 1, min(_EXAMPLES, count)).astype(int).tolist()
-    return places
+    indices: list[int] = np.linspace(0, count - 1, min(_EXAMPLES, count)).astype(int).tolist()
+    return indices
 
 
 def answered_as(index: int, classes: ClassSet) -> str:

@@ -29,11 +29,11 @@ def probe(
     The source probe also uses the images of ``part`` of the manifests ``beside``, each with its
     parts: with tumours of a source of healthy heads, source and class can be distinguished.
     """
-    loaded = [load(one.classifier, manifest, one.parts, part, progress) for one in folds]
+    loaded = [load(fold.classifier, manifest, fold.parts, part, progress) for fold in folds]
     loaded = [data for data in loaded if len(data)]
     results = [ask(question, loaded, sampling) for question in PROBES]
     joined = [
-        join([one, *(load(one.classifier, m, parts, part, progress) for m, parts in beside)])
-        for one in loaded
+        join([data, *(load(data.classifier, m, parts, part, progress) for m, parts in beside)])
+        for data in loaded
     ]
     return (*results, source.find(joined, sampling))
