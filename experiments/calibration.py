@@ -92,8 +92,8 @@ def biased(logits: Floats, labels: Labels, factors: int) -> Map:
         scaled = scale(logits, parameters)
         return float(np.mean(logsumexp(scaled, axis=1) - scaled[np.arange(len(labels)), labels]))
 
-    found = minimize(loss, np.zeros(factors + len(CLASSES)), method="L-BFGS-B").x
-    return lambda other: softmax(scale(other, found))
+    fitted = minimize(loss, np.zeros(factors + len(CLASSES)), method="L-BFGS-B").x
+    return lambda other: softmax(scale(other, fitted))
 
 
 def class_by_class(logits: Floats, labels: Labels, learn: Fit) -> Map:
@@ -116,10 +116,10 @@ def class_by_class(logits: Floats, labels: Labels, learn: Fit) -> Map:
 def isotonic(probabilities: Floats, truth: Labels) -> Map:
     """A rising step function."""
     low = 1e-3  # a probability of 0 would have an infinite loss
-    found = IsotonicRegression(y_min=low, y_max=1 - low, out_of_bounds="clip").fit(
+    fitted = IsotonicRegression(y_min=low, y_max=1 - low, out_of_bounds="clip").fit(
         probabilities, truth
     )
-    return lambda other: np.asarray(found.predict(other), dtype=np.float64)
+    return lambda other: np.asarray(fitted.predict(other), dtype=np.float64)
 
 
 def beta(probabilities: Floats, truth: Labels) -> Map:
@@ -129,8 +129,8 @@ def beta(probabilities: Floats, truth: Labels) -> Map:
         inner = np.clip(rows, 1e-6, 1 - 1e-6)
         return np.column_stack([np.log(inner), -np.log(1 - inner)])
 
-    found = LogisticRegression(C=1e3).fit(features(probabilities), truth)
-    return lambda other: np.asarray(found.predict_proba(features(other))[:, 1], dtype=np.float64)
+    fitted = LogisticRegression(C=1e3).fit(features(probabilities), truth)
+    return lambda other: np.asarray(fitted.predict_proba(features(other))[:, 1], dtype=np.float64)
 
 
 def by_class(probabilities: Floats, labels: Labels) -> Map:
@@ -146,9 +146,9 @@ def pooled(probabilities: Floats, labels: Labels, score: Map) -> Map:
     threshold = own[needed - 1] if needed <= len(own) else np.inf
 
     def keep(other: Floats) -> Floats:
-        kept = score(other) <= threshold
-        kept[np.arange(len(kept)), other.argmax(axis=1)] = True
-        return kept.astype(np.float64)
+        inside = score(other) <= threshold
+        inside[np.arange(len(inside)), other.argmax(axis=1)] = True
+        return inside.astype(np.float64)
 
     return keep
 
@@ -192,8 +192,8 @@ def _calibration(
         folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
         for fitted, held in folds.split(logits, labels, groups):
             probabilities[held] = fit(logits[fitted], labels[fitted])(logits[held])
-        found = dict(zip(metrics.NAMES, metrics.measure(labels, probabilities)[0], strict=True))
-        rows.append([found[metric] for metric in _SHOWN])
+        measured = dict(zip(metrics.NAMES, metrics.measure(labels, probabilities)[0], strict=True))
+        rows.append([measured[metric] for metric in _SHOWN])
     mean, spread = np.mean(rows, axis=0), np.std(rows, axis=0)
     values = {metric: round(float(value), 4) for metric, value in zip(_SHOWN, mean, strict=True)}
     return {"name": name, **values, "calibration_error_sd": round(float(spread[0]), 4)}
@@ -207,14 +207,14 @@ def _sets(
     inside = []
     for fitted, held in drawn.split(logits, labels, groups):
         tempered = temperature(logits[fitted], labels[fitted])
-        kept = fit(tempered(logits[fitted]), labels[fitted])(tempered(logits[held]))
-        hit = kept[np.arange(len(held)), labels[held]]
+        sets = fit(tempered(logits[fitted]), labels[fitted])(tempered(logits[held]))
+        hit = sets[np.arange(len(held)), labels[held]]
         interval = binomtest(int(hit.sum()), len(hit)).proportion_ci(method="exact")
         inside.append(interval.low <= COVERAGE <= interval.high)
         hits.append(hit.mean())
-        sizes.append([kept.sum(axis=1).mean(), (kept.sum(axis=1) == 1).mean()])
+        sizes.append([sets.sum(axis=1).mean(), (sets.sum(axis=1) == 1).mean()])
         own = [hit[labels[held] == k] for k in range(len(CLASSES))]
-        classes.append([one.mean() if len(one) else np.nan for one in own])
+        classes.append([class_hits.mean() if len(class_hits) else np.nan for class_hits in own])
     size, single = np.mean(sizes, axis=0)
     by_label = zip(CLASSES, np.nanmean(classes, axis=0), strict=True)
     return {

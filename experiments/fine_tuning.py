@@ -72,20 +72,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "source": options.source,
         "start": bundle.load(options.start).sha256,
         "overrides": options.overrides,
-        "draws": [{name: one[name] for name in ("images", "patients")} for one in done],
-        **summarize([row for one in done for row in one["answers"]]),
+        "draws": [{name: draw[name] for name in ("images", "patients")} for draw in done],
+        **summarize([row for draw in done for row in draw["answers"]]),
     }
     option_parser.save(options.output, record)
 
 
 def _draw(options: argparse.Namespace, manifest: Manifest, number: int) -> dict[str, Any]:
     """Train on one draw of patients; answers of the networks wanted on the others."""
-    place = options.runs / f"draw-{number}"
-    place.mkdir(parents=True, exist_ok=True)
+    folder = options.runs / f"draw-{number}"
+    folder.mkdir(parents=True, exist_ok=True)
     split = drawn_split(manifest, options.images, number)
     parts = split.parts(manifest)
     tested = [r for r, part in zip(manifest, parts, strict=True) if part == TEST]
-    tables = {arm: _answers(options, place, manifest, split, arm) for arm in options.arms}
+    tables = {arm: _answers(options, folder, manifest, split, arm) for arm in options.arms}
     return {
         "images": dict(split.info.counts),
         "patients": {
@@ -99,29 +99,31 @@ def _draw(options: argparse.Namespace, manifest: Manifest, number: int) -> dict[
 
 
 def _answers(
-    options: argparse.Namespace, place: Path, manifest: Manifest, split: Split, arm: str
+    options: argparse.Namespace, draw_folder: Path, manifest: Manifest, split: Split, arm: str
 ) -> list[float]:
     """Probability of a tumour for each test image; trains the network where that is its arm."""
-    finished = place / f"{arm}.json"
+    finished = draw_folder / f"{arm}.json"
     if not finished.exists():
         folder = (
-            options.start if arm == UNCHANGED else _trained(options, place, manifest, split, arm)
+            options.start
+            if arm == UNCHANGED
+            else _trained(options, draw_folder, manifest, split, arm)
         )
         parts = split.parts(manifest)
         tested = [r for r, part in zip(manifest, parts, strict=True) if part == TEST]
         classifier = Classifier.load(folder, answer_all=True)
         # A network that was trained on the source has its two classes, the start has four.
         none = classifier.model.class_set.names.index(NO_TUMOR)
-        found = 1.0 - score(classifier, manifest, tested).probabilities[:, none]
-        finished.write_text(json.dumps(found.round(6).tolist()), encoding="utf-8")
-    kept: list[float] = json.loads(finished.read_text("utf-8"))
-    return kept
+        tumor = 1.0 - score(classifier, manifest, tested).probabilities[:, none]
+        finished.write_text(json.dumps(tumor.round(6).tolist()), encoding="utf-8")
+    probabilities: list[float] = json.loads(finished.read_text("utf-8"))
+    return probabilities
 
 
 def _trained(
-    options: argparse.Namespace, place: Path, manifest: Manifest, split: Split, arm: str
+    options: argparse.Namespace, draw_folder: Path, manifest: Manifest, split: Split, arm: str
 ) -> Path:
-    out = place / arm
+    out = draw_folder / arm
     if (out / RUN_FILE).exists():
         return out / BUNDLE_FOLDER
     tuned = arm == FINE_TUNED
@@ -131,9 +133,9 @@ def _trained(
         arm, True, options.cache, options.threads, init=options.start if tuned else None
     )
     with EpochBar(config.epochs) as bar:
-        made = train(config, TrainingData(manifest, split), out, run, [bar])
-    assert made is not None  # one process
-    return made
+        bundle_folder = train(config, TrainingData(manifest, split), out, run, [bar])
+    assert bundle_folder is not None  # one process
+    return bundle_folder
 
 
 def drawn_split(manifest: Manifest, images: int, seed: int) -> Split:
@@ -142,12 +144,12 @@ def drawn_split(manifest: Manifest, images: int, seed: int) -> Split:
     random.Random(seed).shuffle(patients)
     part_of: dict[str, str] = {}
     taken = 0
-    for place, patient in enumerate(patients):
+    for position, patient in enumerate(patients):
         count = sum(record.group == patient for record in manifest)
         if taken >= images:
             part_of[patient] = TEST
             continue
-        part_of[patient] = VALIDATION if place % 5 == 4 else TRAIN
+        part_of[patient] = VALIDATION if position % 5 == 4 else TRAIN
         taken += count
     rows = [SplitRow(r.sha256, r.label, r.group, part_of[r.group]) for r in manifest]
     return splits.build(f"draw-{seed}", f"About {images} images learn.", rows, disjoint=True)
@@ -167,12 +169,14 @@ def summarize(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
         gains = [own[FINE_TUNED] - own[other] for other in others]
         return np.concatenate([*own.values(), *gains], axis=1)
 
-    found = iter(bootstrap(statistic, groups))
+    estimates = iter(bootstrap(statistic, groups))
     names = (*arms, *(f"{FINE_TUNED} minus {other}" for other in others))
     return {
         "test_images": len(answers),
         "test_patients": len(set(groups)),
-        "figures": {name: {figure: rounded(next(found)) for figure in FIGURES} for name in names},
+        "figures": {
+            name: {figure: rounded(next(estimates)) for figure in FIGURES} for name in names
+        },
     }
 
 
@@ -189,7 +193,9 @@ def figures(
         if not weight[healthy].any() or not weight[~healthy].any():
             rows.append([np.nan, np.nan])
             continue
-        recalls = [np.average(correct[some], weights=weight[some]) for some in (healthy, ~healthy)]
+        recalls = [
+            np.average(correct[member], weights=weight[member]) for member in (healthy, ~healthy)
+        ]
         rows.append([np.mean(recalls), roc_auc_score(~healthy, tumor, sample_weight=weight)])
     return np.array(rows, dtype=np.float64)
 

@@ -72,13 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _write(folder: Path, weights: Mapping[str, float]) -> None:
     """Put the weights, the largest as 1, into a bundle; other sequences count 1, too."""
     most = max(weights.values())
-    made = bundle.load(folder.resolve())
+    loaded = bundle.load(folder.resolve())
     rule = FusionRule(
         weights={name: round(weight / most, 3) for name, weight in weights.items()},
         chosen_on=f"patients of {SOURCE} that did not train the network",
     )
-    info = msgspec.structs.replace(made.info, fusion=rule)
-    bundle.save(folder, info, made.model, made.gate)
+    info = msgspec.structs.replace(loaded.info, fusion=rule)
+    bundle.save(folder, info, loaded.model, loaded.gate)
 
 
 def _takes_part(record: Record) -> bool:

@@ -68,12 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     maps = _maps(classifier, images, training)
     rows = [_row(name, values, outlines, groups) for name, values in maps.items()]
     if options.occlusion:
-        few = np.random.default_rng(0).permutation(len(images))[: options.occlusion]
+        sample = np.random.default_rng(0).permutation(len(images))[: options.occlusion]
         occluded = np.stack(
-            [_occlusion(classifier, images[i]) for i in track(few, console=Console(stderr=True))]
+            [_occlusion(classifier, images[i]) for i in track(sample, console=Console(stderr=True))]
         )
-        some = [groups[i] for i in few]
-        rows.append(_row(f"occlusion ({len(few)} images)", occluded, outlines[few], some))
+        sample_groups = [groups[i] for i in sample]
+        rows.append(
+            _row(f"occlusion ({len(sample)} images)", occluded, outlines[sample], sample_groups)
+        )
     option_parser.print_rows("heatmaps against outlines", [_printed(row) for row in rows])
     result = {
         "benchmark": "heatmaps",
@@ -131,8 +133,8 @@ def _outlined(
     config = classifier.bundle.info.preprocess
     images = np.asarray(cache.cached_images(manifest, chosen, config, folder))
     masks = np.asarray(cache.cached_masks(manifest, chosen, config, folder)) > 127
-    seen = np.flatnonzero(masks.any(axis=(1, 2)))
-    return images[seen], masks[seen], [manifest.records[chosen[i]].group for i in seen]
+    outlined = np.flatnonzero(masks.any(axis=(1, 2)))
+    return images[outlined], masks[outlined], [manifest.records[chosen[i]].group for i in outlined]
 
 
 def _maps(
@@ -143,20 +145,20 @@ def _maps(
         for start in range(0, len(images), _BATCH)
     ]
     size = images.shape[1]
-    places = {"class activation map": _each(outputs, _class_map, size)}
+    maps = {"class activation map": _each(outputs, _class_map, size)}
     if outputs[0].lesion is not None:
-        places["lesion map"] = _each(outputs, _lesion_map, size)
+        maps["lesion map"] = _each(outputs, _lesion_map, size)
     shape = (len(images), size, size)
-    places["the center of the image"] = np.broadcast_to(center_map((size, size)), shape)
+    maps["the center of the image"] = np.broadcast_to(center_map((size, size)), shape)
     mean = training.mean(axis=0, dtype=np.float64)
-    places["the mean of the training tumours"] = np.broadcast_to(mean, shape)
-    return places
+    maps["the mean of the training tumours"] = np.broadcast_to(mean, shape)
+    return maps
 
 
 def _each(
     outputs: Sequence[Outputs], choose: Callable[[Outputs], NDArray[np.float32]], size: int
 ) -> NDArray[np.float64]:
-    coarse = np.concatenate([choose(one) for one in outputs]).astype(np.float64)
+    coarse = np.concatenate([choose(output) for output in outputs]).astype(np.float64)
     factor = size / coarse.shape[-1]
     return np.stack([np.clip(zoom(m, factor, order=1, grid_mode=True, mode="nearest"), 0, None)
                      for m in coarse])  # fmt: skip
@@ -182,9 +184,9 @@ def _occlusion(classifier: Classifier, image: Images) -> NDArray[np.float64]:
     covered = []
     for top in starts:
         for left in starts:
-            one = image.copy()
-            one[top : top + half, left : left + half] = int(image.mean())
-            covered.append(one)
+            patched = image.copy()
+            patched[top : top + half, left : left + half] = int(image.mean())
+            covered.append(patched)
     logits = classifier.forward(np.stack([image, *covered])).logits[:, list(TUMOR_INDICES)]
     answer = int(logits[0].argmax())
     fall = (logits[0, answer] - logits[1:, answer]).reshape(len(starts), len(starts))
@@ -196,10 +198,12 @@ def _occlusion(classifier: Classifier, image: Images) -> NDArray[np.float64]:
 def _row(
     name: str, maps: NDArray[np.float64], outlines: NDArray[np.bool_], groups: Sequence[str]
 ) -> dict[str, Any]:
-    found = np.array([localize(m, o) for m, o in zip(maps, outlines, strict=True)], dtype=float)
+    localizations = np.array(
+        [localize(m, o) for m, o in zip(maps, outlines, strict=True)], dtype=float
+    )
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return metrics.ratio(weights @ found, weights.sum(axis=1, keepdims=True))
+        return metrics.ratio(weights @ localizations, weights.sum(axis=1, keepdims=True))
 
     estimates = resampling.bootstrap(statistic, groups)
     pairs = zip(Localization._fields, estimates, strict=True)

@@ -86,14 +86,16 @@ def _train(options: argparse.Namespace) -> None:
     (manifest, split), *others = sets
     for name in options.rotation or ROTATIONS:
         folder = options.runs / name
-        data = TrainingData(manifest, split, [Extra(*one) for one in others], ROTATIONS[name])
+        data = TrainingData(
+            manifest, split, [Extra(*image_set) for image_set in others], ROTATIONS[name]
+        )
         teacher = None if options.without_teachers else folder / "teacher"
         if teacher is not None:
-            _one(options, "teacher", data, teacher, None)
-        _one(options, "default", data, folder / "student", teacher)
+            _train_recipe(options, "teacher", data, teacher, None)
+        _train_recipe(options, "default", data, folder / "student", teacher)
 
 
-def _one(
+def _train_recipe(
     options: argparse.Namespace, recipe: str, data: TrainingData, out: Path, teacher: Path | None
 ) -> None:
     if (out / "run.json").exists():
@@ -106,24 +108,28 @@ def _one(
 
 def _score(options: argparse.Namespace) -> None:
     sets = _sets(options)
-    places = {
+    folders = {
         name: options.runs / name / "student" / BUNDLE_FOLDER
         for name in options.rotation or ROTATIONS
     }
-    trained = {name: bundle.load(str(place)) for name, place in places.items() if place.is_dir()}
+    trained = {name: bundle.load(str(path)) for name, path in folders.items() if path.is_dir()}
     folder = options.cache or cache.default_folder()
     unseen = {
-        name: [HeldOutSource(made, *one) for one in sets if any(_belongs(r, name) for r in one[0])]
-        for name, made in trained.items()
+        name: [
+            HeldOutSource(network, *image_set)
+            for image_set in sets
+            if any(_belongs(r, name) for r in image_set[0])
+        ]
+        for name, network in trained.items()
     }
-    main, *further = (ValidationSet(*one) for one in sets)
+    main, *further = (ValidationSet(*image_set) for image_set in sets)
     networks = {}
-    for name, made in trained.items():
+    for name, network in trained.items():
         others = [source for other in trained if other != name for source in unseen[other]]
-        networks[name], _ = calibrate(made, main, further, folder, held_out=others)
-    for name, made in networks.items():
-        bundle.save(places[name], made.info, made.model, made.gate)
-    answers = {name: _answers(made, name, sets, folder) for name, made in networks.items()}
+        networks[name], _ = calibrate(network, main, further, folder, held_out=others)
+    for name, network in networks.items():
+        bundle.save(folders[name], network.info, network.model, network.gate)
+    answers = {name: _answers(network, name, sets, folder) for name, network in networks.items()}
     record = {
         "overrides": options.overrides,
         "teachers": not options.without_teachers,
@@ -131,11 +137,11 @@ def _score(options: argparse.Namespace) -> None:
         "rotations": {
             name: {
                 "families": ROTATIONS[name],
-                "validation": made.info.metrics["validation"],
+                "validation": network.info.metrics["validation"],
                 "rows": summarize(answers[name]),
-                "at_thresholds": decided(answers[name], made.info),
+                "at_thresholds": decided(answers[name], network.info),
             }
-            for name, made in networks.items()
+            for name, network in networks.items()
         },
     }
     option_parser.save(options.output, record)
@@ -148,7 +154,7 @@ def _sets(options: argparse.Namespace) -> list[tuple[Manifest, Split]]:
 
 
 def _answers(
-    made: Bundle, name: str, sets: Sequence[tuple[Manifest, Split]], folder: Path
+    network: Bundle, name: str, sets: Sequence[tuple[Manifest, Split]], folder: Path
 ) -> "Answers":
     """What a rotation's network says of the families that it never saw."""
     chosen = [
@@ -159,7 +165,7 @@ def _answers(
         for manifest, split in sets
         for parts in [split.parts(manifest)]
     ]
-    return Answers.collect(Classifier(made, answer_all=True), chosen, folder)
+    return Answers.collect(Classifier(network, answer_all=True), chosen, folder)
 
 
 class Answers(NamedTuple):
@@ -189,8 +195,10 @@ class Answers(NamedTuple):
                 )
                 outputs.append(classifier.forward(images))
                 records += [manifest.records[i] for i in own]
-        logits = np.concatenate([one.logits for one in outputs])
-        sequences = [one.sequence.argmax(axis=1) for one in outputs if one.sequence is not None]
+        logits = np.concatenate([output.logits for output in outputs])
+        sequences = [
+            output.sequence.argmax(axis=1) for output in outputs if output.sequence is not None
+        ]
         named = np.array(SEQUENCES)[np.concatenate(sequences)]
         return cls(records, softmax(logits, info.temperature), named)
 
@@ -215,8 +223,8 @@ def summarize(answers: Answers) -> list[dict[str, Any]]:
 
 def sequence_balanced_accuracy(parts: Sequence[Answers]) -> float:
     """Mean, over the sequences, of how often the images of all rotations are taken for theirs."""
-    stated = np.array([record.sequence for one in parts for record in one.records])
-    named = np.concatenate([one.sequences for one in parts])
+    stated = np.array([record.sequence for answers in parts for record in answers.records])
+    named = np.concatenate([answers.sequences for answers in parts])
     known = [name for name in SEQUENCES if (stated == name).any()]
     rates = [(named[stated == name] == name).mean() for name in known]
     return round(float(np.mean(rates)), 4)
@@ -229,8 +237,10 @@ def decided(answers: Answers, info: BundleInfo) -> dict[str, float | None]:
     that contain the true class.
     """
     correct = correct_of([record.label for record in answers.records], info.classes)
-    found = decisions_by_sequence(answers.probabilities, info.decision, answers.sequences.tolist())
-    outcome = outcome_of(found, correct, info.classes)
+    decisions = decisions_by_sequence(
+        answers.probabilities, info.decision, answers.sequences.tolist()
+    )
+    outcome = outcome_of(decisions, correct, info.classes)
     return {
         "presence_correct": round(outcome.presence_right, 4),
         "presence_wrong": round(outcome.presence_wrong, 4),
@@ -238,20 +248,20 @@ def decided(answers: Answers, info: BundleInfo) -> dict[str, float | None]:
         "false_alarms": _rounded(outcome.false_alarm_rate),
         "classified": round(outcome.coverage, 4),
         "classified_correct": _rounded(outcome.accuracy),
-        "held_back_sets_hold": _held_back_sets(answers.probabilities, correct, found, info),
+        "held_back_sets_hold": _held_back_sets(answers.probabilities, correct, decisions, info),
     }
 
 
 def _held_back_sets(
     probabilities: NDArray[np.float64],
     correct: NDArray[np.bool_],
-    found: Decisions,
+    decisions: Decisions,
     info: BundleInfo,
 ) -> float | None:
     if info.prediction_sets is None:
         return None
-    sets = sets_of(probabilities, found.names, info.prediction_sets)
-    given = sets.any(axis=1) & (found.names != CLASSIFIED)
+    sets = sets_of(probabilities, decisions.names, info.prediction_sets)
+    given = sets.any(axis=1) & (decisions.names != CLASSIFIED)
     return _share((sets & correct)[given].any(axis=1))
 
 

@@ -39,13 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     networks = {name: Classifier.load(name, 1, answer_all=True) for name in names}
     sets = [(Manifest.load(path), part) for path, part in options.extra]
     left_out = set(networks["open"].bundle.info.training["held_out_sources"])
-    kept = {r.family for one, _ in sets for r in one if usable(r) and r.source not in left_out}
+    kept_families = {
+        r.family for manifest, _ in sets for r in manifest if usable(r) and r.source not in left_out
+    }
     groups: dict[str, tuple[Sequence[str], Choice]] = {
         "left out": (names, lambda r, part: part == VALIDATION and r.source in left_out),
         "kept": (names, lambda r, part: part == VALIDATION and r.source not in left_out),
         "unseen families": (
             ("open",),
-            lambda r, part: part != TEST and r.source in left_out and r.family not in kept,
+            lambda r, part: part != TEST and r.source in left_out and r.family not in kept_families,
         ),
     }
     rows: list[dict[str, object]] = []

@@ -93,9 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = []
     for own in DATA_SETS:
         manifest = Manifest.load(getattr(options, own.manifest))
-        place = options.work / own.name.replace(",", "").replace(" ", "-")
-        _copy(own, manifest, place / "images")
-        rows.append(_measured(own, place, options.threads))
+        folder = options.work / own.name.replace(",", "").replace(" ", "-")
+        _copy(own, manifest, folder / "images")
+        rows.append(_measured(own, folder, options.threads))
         record = {"threads": options.threads, "overrides": _OVERRIDES, "data_sets": rows}
         option_parser.save(options.output, record)
     option_parser.print_rows("own data", [_printed(row) for row in rows])
@@ -113,19 +113,19 @@ def chosen(own: OwnData, manifest: Manifest) -> Iterator[tuple[str, str, Path]]:
         count = 0
         for patient in names:
             paths = patients[patient]
-            kept = paths[:: math.ceil(len(paths) / _OF_A_PATIENT)]
-            count += len(kept)
+            sampled = paths[:: math.ceil(len(paths) / _OF_A_PATIENT)]
+            count += len(sampled)
             if count > own.images:
                 break
-            yield from ((label, str(patient), path) for path in kept)
+            yield from ((label, str(patient), path) for path in sampled)
 
 
 def _copy(own: OwnData, manifest: Manifest, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     for label, patient, path in chosen(own, manifest):
-        place = folder / label / patient.replace("/", "_")
-        place.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place / path.name)
+        target = folder / label / patient.replace("/", "_")
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target / path.name)
 
 
 def commands(own: OwnData, threads: int) -> list[list[str]]:
@@ -140,17 +140,17 @@ def commands(own: OwnData, threads: int) -> list[list[str]]:
     ]  # fmt: skip
 
 
-def _measured(own: OwnData, place: Path, threads: int) -> dict[str, Any]:
+def _measured(own: OwnData, folder: Path, threads: int) -> dict[str, Any]:
     console = Console(stderr=True)
-    shutil.rmtree(place / "run", ignore_errors=True)
-    for split in place.glob("own-split.*"):
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    for split in folder.glob("own-split.*"):
         split.unlink()
     start = time.monotonic()
     for words in commands(own, threads):
         console.print(f"[bold]{own.name}[/]: tumorlens {' '.join(words)}")
-        subprocess.run([sys.executable, "-m", "tumorlens", *words], cwd=place, check=True)
+        subprocess.run([sys.executable, "-m", "tumorlens", *words], cwd=folder, check=True)
     minutes = (time.monotonic() - start) / 60
-    report = json.loads((place / "run" / "report" / "evaluation.json").read_text(encoding="utf-8"))
+    report = json.loads((folder / "run" / "report" / "evaluation.json").read_text(encoding="utf-8"))
     return {
         "name": own.name,
         "classes": report["classes"],

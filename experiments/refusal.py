@@ -88,10 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = splits.load(options.split).parts(manifest)
     heads = [manifest.file(r) for r, p in zip(manifest, parts, strict=True) if p == options.part]
     known = _score(gate, "heads", ((f.name, single(reader.read(f))) for f in heads))
-    found = others()
+    images_by_kind = others()
     if options.volume:
-        found["slices of trunks, CT and MR"] = _slices(options.volume)
-    kinds = [_score(gate, name, _images(images)) for name, images in found.items()]
+        images_by_kind["slices of trunks, CT and MR"] = _slices(options.volume)
+    kinds = [_score(gate, name, _images(images)) for name, images in images_by_kind.items()]
     rows = [_row(scored, known) for scored in kinds]
     heads_found = {"n": len(known.names), "rejected": float(np.mean(known.rejected))}
     option_parser.print_rows("rejected as not brain MRI", [_printed(row) for row in rows])

@@ -57,15 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--picture", type=Path, default=_FIGURE)
     options = parser.parse_args(arguments)
-    made = bundle.load(options.bundle.resolve())
+    loaded = bundle.load(options.bundle.resolve())
     manifest = Manifest.load(options.data)
     sites = [
-        {"site": name, **_site(made, manifest, options, *families)}
+        {"site": name, **_site(loaded, manifest, options, *families)}
         for name, families in SITES.items()
     ]
     record = {
         "experiment": "site_calibration",
-        "bundle": {"name": made.info.name, "model_sha256": made.sha256},
+        "bundle": {"name": loaded.info.name, "model_sha256": loaded.sha256},
         "data_sha256": manifest.sha256,
         "draws": options.draws,
         "stated_coverage": 0.95,
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _site(
-    made: bundle.Bundle,
+    loaded: bundle.Bundle,
     manifest: Manifest,
     options: argparse.Namespace,
     families: Sequence[str],
@@ -91,10 +91,10 @@ def _site(
     chosen = chosen_records(manifest, families, sequences)
     records = [manifest.records[i] for i in chosen]
     counts = Counter(record.label for record in records)
-    classifier = Classifier(made, threads=1, answer_all=True)
+    classifier = Classifier(loaded, threads=1, answer_all=True)
     cases = LabelledCases(
         shared.logits_of(classifier, manifest, chosen, options.cache),
-        correct_of([record.label for record in records], made.info.classes),
+        correct_of([record.label for record in records], loaded.info.classes),
         tuple(record.unit for record in records),
         # The network has no thresholds by sequence.
         (None,) * len(records),
@@ -103,9 +103,9 @@ def _site(
         "patients": cases.patients,
         "images": len(records),
         "images_by_class": {name: counts[name] for name in ANSWERABLE if counts[name]},
-        "uncalibrated": _rounded(asdict(performance(_as_it_was(made.info), cases))),
+        "uncalibrated": _rounded(asdict(performance(_as_it_was(loaded.info), cases))),
         "calibrated": [
-            rotate(made.info, cases, count, options.draws)
+            rotate(loaded.info, cases, count, options.draws)
             for count in CASES
             if cases.patients - count >= LEAST_TESTED
         ],
@@ -146,7 +146,7 @@ def chosen_records(
 def rotate(info: BundleInfo, cases: LabelledCases, count: int, draws: int) -> dict[str, Any]:
     """Calibrate to ``count`` patients drawn at random and score all others, ``draws`` times."""
     patients, random = sorted(set(cases.groups)), np.random.default_rng(count)
-    found: list[dict[str, float]] = []
+    scores: list[dict[str, float]] = []
     refused = without_sets = 0
     for _ in range(draws):
         drawn = set(random.permutation(patients)[:count])
@@ -157,8 +157,8 @@ def rotate(info: BundleInfo, cases: LabelledCases, count: int, draws: int) -> di
             refused += 1
             continue
         without_sets += fit.prediction_sets is None
-        found.append(asdict(performance(fit.applied(info), cases.where(~member))))
-    rows = {name: np.array([one[name] for one in found]) for name in NAMES}
+        scores.append(asdict(performance(fit.applied(info), cases.where(~member))))
+    rows = {name: np.array([score[name] for score in scores]) for name in NAMES}
     means = {name: _mean(values) for name, values in rows.items()}
     deviations = {f"{name}_sd": float(np.nanstd(values)) if np.isfinite(values).any() else np.nan
                   for name, values in rows.items()}  # fmt: skip
@@ -181,14 +181,14 @@ def draw(sites: Sequence[Mapping[str, Any]]) -> bytes:
         for axes, (name, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
             for site, (color, style) in zip(sites, canvas.STYLES, strict=False):
                 rows = [row for row in site["calibrated"] if row[name] is not None]
-                places = [CASES.index(row["patients"]) + 1 for row in rows]
+                positions = [CASES.index(row["patients"]) + 1 for row in rows]
                 values = [100 * row[name] for row in rows]
                 spread = [100 * row[f"{name}_sd"] for row in rows]
                 before = 100 * site["uncalibrated"][name]
-                axes.errorbar(places, values, spread, color=color, ls=style, marker="o", ms=4,
+                axes.errorbar(positions, values, spread, color=color, ls=style, marker="o", ms=4,
                               capsize=3, label=site["site"])  # fmt: skip
                 axes.plot([0], [before], marker="D", ms=6, color=color)
-                axes.plot([0, places[0]], [before, values[0]], color=color, lw=0.6, ls=":")
+                axes.plot([0, positions[0]], [before, values[0]], color=color, lw=0.6, ls=":")
             axes.set_xticks(range(len(CASES) + 1), ["as it is", *map(str, CASES)])
             axes.set(xlabel="patients calibrated to", ylabel="%", title=title)
             axes.grid(True, linewidth=0.6)

@@ -153,15 +153,15 @@ def _accuracy(
 ) -> float:
     network.eval()
     settings = config.preprocess
-    right = 0
+    correct = 0
     for start in range(0, len(labels), 128):
         batch = torch.from_numpy(np.array(images[start : start + 128]))[:, None].float() / 255
         batch = (batch - settings.mean) / settings.std
         logits = network(batch)
         if config.flip_at_test:
             logits = logits + network(batch.flip(3))
-        right += int((logits.argmax(1).numpy() == labels[start : start + 128]).sum())
-    return right / len(labels)
+        correct += int((logits.argmax(1).numpy() == labels[start : start + 128]).sum())
+    return correct / len(labels)
 
 
 def _printed(moment: Moment) -> dict[str, Any]:

@@ -97,33 +97,33 @@ def cross_validate(heads: Sequence[WholeHead], slices: DecisionRule) -> NDArray[
     decided = np.full(len(heads), "uncertain", dtype="<U9")
     for group in {head.group for head in heads}:
         rules = fit_volume_decisions([head for head in heads if head.group != group], slices)
-        for place, head in enumerate(heads):
+        for index, head in enumerate(heads):
             if head.group != group or head.rejected:
                 continue
             row = np.array([head.probabilities])
             presence = decisions(row, rules.get(head.kind, slices)).presence[0]
-            decided[place] = {1: "tumor", 0: NO_TUMOR, -1: "uncertain"}[int(presence)]
+            decided[index] = {1: "tumor", 0: NO_TUMOR, -1: "uncertain"}[int(presence)]
     return decided
 
 
 def counts(plane: str, heads: Sequence[WholeHead], answers: Sequence[str]) -> dict[str, Any]:
     """Volumes of one plane by what is reported of them."""
-    found: dict[str, Any] = {}
-    for name, right in (("healthy", NO_TUMOR), ("tumor", "tumor")):
+    rows: dict[str, Any] = {}
+    for name, expected in (("healthy", NO_TUMOR), ("tumor", "tumor")):
         words = [
             word
             for head, word in zip(heads, answers, strict=True)
-            if head.plane == plane and (head.label == NO_TUMOR) == (right == NO_TUMOR)
+            if head.plane == plane and (head.label == NO_TUMOR) == (expected == NO_TUMOR)
         ]
         by_word = Counter(words)
-        found[name] = {
+        rows[name] = {
             "volumes": len(words),
             "reported_none": by_word[NO_TUMOR],
             "reported_tumor": by_word["tumor"],
             "uncertain": by_word["uncertain"],
-            "share_right": round(by_word[right] / len(words), 4) if words else None,
+            "share_right": round(by_word[expected] / len(words), 4) if words else None,
         }
-    return found
+    return rows
 
 
 if __name__ == "__main__":

@@ -95,21 +95,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def tumor_runs(records: Sequence[Record]) -> list[tuple[int, list[int]]]:
     """Class and slices, in the source's order, of each patient with outlined tumours."""
     runs: dict[tuple[str, str], list[int]] = {}
-    for place, record in enumerate(records):
+    for index, record in enumerate(records):
         if record.mask and record.patient and record.label in CLASSES:
-            runs.setdefault((record.patient, record.label), []).append(place)
+            runs.setdefault((record.patient, record.label), []).append(index)
     return [
-        (CLASSES.index(label), sorted(places, key=lambda i: int(Path(records[i].mask).stem)))
-        for (_, label), places in runs.items()
+        (CLASSES.index(label), sorted(indices, key=lambda i: int(Path(records[i].mask).stem)))
+        for (_, label), indices in runs.items()
     ]
 
 
 def healthy_groups(records: Sequence[Record]) -> list[list[int]]:
     """Slices of each group of healthy heads."""
     groups: dict[str, list[int]] = {}
-    for place, record in enumerate(records):
+    for index, record in enumerate(records):
         if record.label == NO_TUMOR:
-            groups.setdefault(record.unit, []).append(place)
+            groups.setdefault(record.unit, []).append(index)
     return list(groups.values())
 
 
@@ -121,12 +121,12 @@ def compose(
     random: np.random.Generator,
 ) -> Iterator[Volume]:
     """Volumes, as many with a tumour as without one."""
-    for _, (label, places) in itertools.product(range(repeats), patients):
-        count = min(len(places), int(random.integers(TUMOR_SLICES[0], TUMOR_SLICES[1] + 1)))
-        start = int(random.integers(len(places) - count + 1))
+    for _, (label, indices) in itertools.product(range(repeats), patients):
+        count = min(len(indices), int(random.integers(TUMOR_SLICES[0], TUMOR_SLICES[1] + 1)))
+        start = int(random.integers(len(indices) - count + 1))
         rows = _healthy(healthy, random)
         at = int(random.integers(len(rows) - count + 1))
-        rows[at : at + count] = places[start : start + count]
+        rows[at : at + count] = indices[start : start + count]
         yield Volume(probabilities[rows], label)
         yield Volume(probabilities[_healthy(healthy, random)], NO_TUMOR_INDEX)
 
@@ -155,7 +155,7 @@ def measure(
     rows = (
         v.slices if radius is None else smooth(v.slices, _along(v.slices), radius) for v in volumes
     )
-    combined = np.stack([rule(one) for one in rows])
+    combined = np.stack([rule(slices) for slices in rows])
     labels = np.array([volume.label for volume in volumes])
     answer, ill = combined.argmax(axis=1), labels != NO_TUMOR_INDEX
     # Slices put together state no geometry that would tell the head's upper end.
@@ -177,9 +177,9 @@ def measure(
         "healthy_reported_as_tumor": (decided.presence[~ill] == 1).mean(),
     }
     if info.prediction_sets is not None:
-        kept = prediction_sets(combined, info.prediction_sets)
-        values["set_coverage"] = kept[np.arange(len(labels)), labels].mean()
-        values["mean_set_size"] = kept.sum(axis=1).mean()
+        sets = prediction_sets(combined, info.prediction_sets)
+        values["set_coverage"] = sets[np.arange(len(labels)), labels].mean()
+        values["mean_set_size"] = sets.sum(axis=1).mean()
     return {
         "rule": name,
         "smoothing_mm": radius,

@@ -129,10 +129,10 @@ def p_value(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
 
 
-def pick(found: Iterable[Json], path: str) -> list[float]:
+def pick(measured: Iterable[Json], path: str) -> list[float]:
     """The number at ``path`` ("metrics.accuracy.value") in each record."""
     numbers = []
-    for record in found:
+    for record in measured:
         value: Json | float = record
         for key in path.split("."):
             assert isinstance(value, dict)

@@ -56,31 +56,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--report", type=Path, help="of `default` on the clean test")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args(arguments)
-    shown = {"story": _digest([_values(name, m) for name in NAMES for m, _ in PANELS])}
-    shown |= {f"clean-{name}": _digest(evaluation("default")["metrics"]) for name in _OF_REPORT}
+    digests = {"story": _digest([_values(name, m) for name in NAMES for m, _ in PANELS])}
+    digests |= {f"clean-{name}": _digest(evaluation("default")["metrics"]) for name in _OF_REPORT}
     if options.check:
-        stale = [name for name, digest in shown.items() if _kept(name) != digest]
+        stale = [name for name, digest in digests.items() if _stored_digest(name) != digest]
         if stale:
             sys.exit(f"of older records: {', '.join(stale)}; run python scripts/figures.py")
         return
-    _save("story", _story(), shown["story"])
+    _save("story", _story(), digests["story"])
     if options.report:
-        made = json.loads((options.report / "evaluation.json").read_text(encoding="utf-8"))
-        if made["metrics"] != evaluation("default")["metrics"]:
+        report = json.loads((options.report / "evaluation.json").read_text(encoding="utf-8"))
+        if report["metrics"] != evaluation("default")["metrics"]:
             sys.exit(f"{options.report} is not the report that is on record")
         for name in _OF_REPORT:
             png = (options.report / f"{name}.png").read_bytes()
-            _save(f"clean-{name}", png, shown[f"clean-{name}"])
+            _save(f"clean-{name}", png, digests[f"clean-{name}"])
 
 
 def _digest(values: object) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _kept(name: str) -> str | None:
+def _stored_digest(name: str) -> str | None:
     with Image.open(FIGURES / f"{name}.png") as image:
-        found: str | None = image.info.get(_DIGEST)
-        return found
+        digest: str | None = image.info.get(_DIGEST)
+        return digest
 
 
 def _save(name: str, png: bytes, digest: str) -> None:
@@ -102,16 +102,16 @@ def _story() -> bytes:
 def _draw(axes: Axes, metric: str, title: str) -> None:
     plain = [_values(name, metric) for name, _, _ in PLACES]
     ours = [_values(name, metric) if name else None for _, name, _ in PLACES]
-    places = np.arange(len(PLACES), dtype=np.float64)
-    _bars(axes, places - 0.19, plain, ORANGE, "trained in the usual way")
+    positions = np.arange(len(PLACES), dtype=np.float64)
+    _bars(axes, positions - 0.19, plain, ORANGE, "trained in the usual way")
     _bars(
         axes,
-        places + 0.19,
+        positions + 0.19,
         ours,
         BLUE,
         "trained with outlines and other collections (bundled as default)",
     )
-    axes.set_xticks(places, [words for _, _, words in PLACES], fontsize=9)
+    axes.set_xticks(positions, [words for _, _, words in PLACES], fontsize=9)
     axes.set_ylim(0, 1.12 if metric == "accuracy" else 0.85)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if value <= 1 else "")
     axes.set_title(title)
@@ -120,13 +120,15 @@ def _draw(axes: Axes, metric: str, title: str) -> None:
 
 def _bars(
     axes: Axes,
-    places: NDArray[np.float64],
+    positions: NDArray[np.float64],
     rows: Sequence[list[float] | None],
     color: str,
     label: str,
 ) -> None:
-    there = [(place, row) for place, row in zip(places, rows, strict=True) if row is not None]
-    where = np.array([place for place, _ in there])
+    there = [
+        (position, row) for position, row in zip(positions, rows, strict=True) if row is not None
+    ]
+    where = np.array([position for position, _ in there])
     value, low, high = np.array([row for _, row in there]).T
     axes.bar(where, value, 0.36, color=color, label=label)
     axes.errorbar(
@@ -138,8 +140,8 @@ def _bars(
 
 def _values(name: str, metric: str) -> list[float]:
     """Value and both ends of the interval of a metric in experiments/evaluations/NAME.json."""
-    found = evaluation(name)["metrics"][metric]
-    return [found["value"], found["low"], found["high"]]
+    estimate = evaluation(name)["metrics"][metric]
+    return [estimate["value"], estimate["low"], estimate["high"]]
 
 
 if __name__ == "__main__":

@@ -32,20 +32,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the file, or compare with it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true")
-    made = document()
+    bill = document()
     if not parser.parse_args(arguments).check:
-        TARGET.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        TARGET.write_text(json.dumps(bill, indent=1) + "\n", encoding="utf-8")
         return
-    kept = json.loads(TARGET.read_text(encoding="utf-8"))
-    if _without_licences(kept) != _without_licences(made):
+    stored = json.loads(TARGET.read_text(encoding="utf-8"))
+    if _without_licences(stored) != _without_licences(bill):
         sys.exit(f"{TARGET} is not of the locked dependencies; run python scripts/sbom.py")
 
 
 def document() -> dict[str, Any]:
     """The bill: the same bytes for the same dependencies, so without a time."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    components = sorted([*_python(), *_javascript()], key=lambda one: str(one["bom-ref"]))
-    seed = json.dumps([project["version"], [one["bom-ref"] for one in components]])
+    components = sorted(
+        [*_python(), *_javascript()], key=lambda component: str(component["bom-ref"])
+    )
+    seed = json.dumps([project["version"], [component["bom-ref"] for component in components]])
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -60,7 +62,7 @@ def document() -> dict[str, Any]:
         },
         "components": components,
         "dependencies": [
-            {"ref": "tumorlens", "dependsOn": [one["bom-ref"] for one in components]}
+            {"ref": "tumorlens", "dependsOn": [component["bom-ref"] for component in components]}
         ],
     }  # fmt: skip
 
@@ -73,12 +75,15 @@ def pins(text: str) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def _python() -> Iterator[dict[str, Any]]:
-    licences = {one.name.lower().replace("_", "-"): one.licence for one in installed("tumorlens")}
+    licences = {
+        package.name.lower().replace("_", "-"): package.licence
+        for package in installed("tumorlens")
+    }
     for name, version, hashes in pins(LOCK.read_text(encoding="utf-8")):
         purl = f"pkg:pypi/{name}@{version}"
         component: dict[str, Any] = {
             "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl,
-            "hashes": [{"alg": "SHA-256", "content": one} for one in sorted(hashes)],
+            "hashes": [{"alg": "SHA-256", "content": digest} for digest in sorted(hashes)],
         }  # fmt: skip
         if (licence := licences.get(name, "unknown")) != "unknown":
             component["licenses"] = [{"license": {"name": licence}}]
@@ -106,8 +111,8 @@ def _javascript() -> Iterator[dict[str, Any]]:
 
 def _without_licences(bill: dict[str, Any]) -> dict[str, Any]:
     components = [
-        {key: value for key, value in one.items() if key != "licenses"}
-        for one in bill["components"]
+        {key: value for key, value in component.items() if key != "licenses"}
+        for component in bill["components"]
     ]
     return bill | {"components": components}
 

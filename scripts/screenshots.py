@@ -58,8 +58,8 @@ def served() -> Iterator[str]:
         if process.stderr is None:
             raise RuntimeError("no output")
         for line in process.stderr:
-            if found := re.search(r"listening on (\S+)", line):
-                yield found.group(1)
+            if match := re.search(r"listening on (\S+)", line):
+                yield match.group(1)
                 break
         process.terminate()
 

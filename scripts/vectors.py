@@ -54,17 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not parser.parse_args(arguments).check:
         TARGET.write_text(json.dumps(vectors(), indent=1) + "\n", encoding="utf-8")
         volume_vectors.write()
-        for place, (name, label) in enumerate(zip(EXAMPLE_NAMES, CLASSES, strict=True)):
-            phantom = make_phantom(np.random.default_rng([0, place]), label)
+        for index, (name, label) in enumerate(zip(EXAMPLE_NAMES, CLASSES, strict=True)):
+            phantom = make_phantom(np.random.default_rng([0, index]), label)
             (EXAMPLES / f"{name}.png").write_bytes(encode.png(phantom.pixels))
         return
     _check(TARGET, vectors(), within=1e-4)
-    _check(volume_vectors.TARGET, volume_vectors.made(), within=1e-9)
+    _check(volume_vectors.TARGET, volume_vectors.expected(), within=1e-9)
 
 
 def _check(target: Path, now: dict[str, Any], within: float) -> None:
-    found = json.loads(target.read_text("utf-8"))
-    if not same(found, json.loads(json.dumps(now)), within):
+    stored = json.loads(target.read_text("utf-8"))
+    if not same(stored, json.loads(json.dumps(now)), within):
         sys.exit(f"{target.name} is not what Python makes now; run python scripts/vectors.py")
 
 
@@ -84,12 +84,14 @@ def _vectors() -> dict[str, Any]:
         "set_rule": msgspec.to_builtins(SETS),
         "rule": msgspec.to_builtins(RULE),
         "own_classes": list(OWN_CLASSES),
-        "bundles": {name: one.bundle.sha256 for name, one in classifiers.items()},
+        "bundles": {name: classifier.bundle.sha256 for name, classifier in classifiers.items()},
         "images": [
             {
                 "name": name,
                 "data": base64.b64encode(data).decode("ascii"),
-                "answers": {key: answer(one, data) for key, one in classifiers.items()},
+                "answers": {
+                    key: answer(classifier, data) for key, classifier in classifiers.items()
+                },
             }
             for name, data in images()
         ],
@@ -99,8 +101,8 @@ def _vectors() -> dict[str, Any]:
 def images() -> Iterator[tuple[str, bytes]]:
     """Phantoms: 8 and 16 bits, colour, wide, tall, large, small, and one on a white page."""
     heads = [
-        make_phantom(np.random.default_rng([11, place]), label).pixels
-        for place, label in enumerate(CLASSES)
+        make_phantom(np.random.default_rng([11, index]), label).pixels
+        for index, label in enumerate(CLASSES)
     ]
     yield "8-bit.png", encode.png(heads[0])
     yield "16-bit.png", encode.png(heads[1].astype(np.uint16) * np.uint16(201) + np.uint16(900))
@@ -123,22 +125,22 @@ def tinted(gray: Gray) -> Gray:
 def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
     """What ``classifier`` sees, and says."""
     prepared = classifier.prepare(reader.read_bytes(data))
-    (found,) = classifier.answer([prepared])
-    heatmap = found.heatmap()
-    decided = decide(found.row, RULE)
+    (raw,) = classifier.answer([prepared])
+    heatmap = raw.heatmap()
+    decided = decide(raw.row, RULE)
     return {
         "seen": base64.b64encode(prepared.pixels.tobytes()).decode("ascii"),
         "square": prepared.square._asdict(),
-        "probabilities": dict(zip(CLASSES, found.row.tolist(), strict=True)),
-        "decision": found.prediction.decision,
-        "label": found.prediction.label,
-        "summary": found.prediction.summary,
-        "sequence": msgspec.to_builtins(found.prediction.sequence),
+        "probabilities": dict(zip(CLASSES, raw.row.tolist(), strict=True)),
+        "decision": raw.prediction.decision,
+        "label": raw.prediction.label,
+        "summary": raw.prediction.summary,
+        "sequence": msgspec.to_builtins(raw.prediction.sequence),
         "with_header": with_header(classifier, reader.read_bytes(data)),
-        "prediction_set": found.prediction.prediction_set,
+        "prediction_set": raw.prediction.prediction_set,
         # No bundle in the box needs to have such a rule: one of its own for each image.
         "decided_of_rule": decided._asdict(),
-        "set_of_rule": conformal.named(found.row, SETS, decided.decision),
+        "set_of_rule": conformal.named(raw.row, SETS, decided.decision),
         "heatmap": heatmap
         and {
             "peak": msgspec.to_builtins(heatmap.peak),
@@ -150,29 +152,38 @@ def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:
 def with_header(classifier: Classifier, image: MedicalImage) -> dict[str, Any]:
     """What depends on the sequence that the header states: plain T1, where tumours hardly show."""
     facts = AcquisitionFacts(series_description="t1 se", notes=("a note",))
-    found = classifier.predict(dataclasses.replace(image, facts=facts))
-    return {"sequence": "T1", "summary": found.summary, "notes": found.notes}
+    prediction = classifier.predict(dataclasses.replace(image, facts=facts))
+    return {"sequence": "T1", "summary": prediction.summary, "notes": prediction.notes}
 
 
-def same(one: Any, other: Any, within: float) -> bool:
+def same(stored: Any, other: Any, within: float) -> bool:
     """Equal, but for what comes of processors that add in different orders.
 
     Numbers to ``within``, and one pixel in a thousand of what the network sees by one level.
     """
-    if isinstance(one, dict) and isinstance(other, dict) and "seen" in one and "seen" in other:
-        seen = [np.frombuffer(base64.b64decode(part["seen"]), np.uint8) for part in (one, other)]
-        off = np.abs(seen[0].astype(int) - seen[1])
-        rest = [{key: part[key] for key in part if key != "seen"} for part in (one, other)]
+    if (
+        isinstance(stored, dict)
+        and isinstance(other, dict)
+        and "seen" in stored
+        and "seen" in other
+    ):
+        pixels = [
+            np.frombuffer(base64.b64decode(part["seen"]), np.uint8) for part in (stored, other)
+        ]
+        off = np.abs(pixels[0].astype(int) - pixels[1])
+        rest = [{key: part[key] for key in part if key != "seen"} for part in (stored, other)]
         alike = bool(off.max() <= 1 and off.sum() <= off.size / 1000)
         return alike and same(rest[0], rest[1], within)
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[k], other[k], within) for k in one)
-    if isinstance(one, list) and isinstance(other, list):
-        pairs = zip(one, other, strict=False)
-        return len(one) == len(other) and all(same(a, b, within) for a, b in pairs)
-    if isinstance(one, float) and isinstance(other, float):
-        return abs(one - other) <= within
-    return bool(one == other)
+    if isinstance(stored, dict) and isinstance(other, dict):
+        return stored.keys() == other.keys() and all(
+            same(stored[k], other[k], within) for k in stored
+        )
+    if isinstance(stored, list) and isinstance(other, list):
+        pairs = zip(stored, other, strict=False)
+        return len(stored) == len(other) and all(same(a, b, within) for a, b in pairs)
+    if isinstance(stored, float) and isinstance(other, float):
+        return abs(stored - other) <= within
+    return bool(stored == other)
 
 
 if __name__ == "__main__":

@@ -68,8 +68,8 @@ def write() -> None:
     """Write the file, a line a volume."""
     lines = ",\n".join(json.dumps(case) for case in cases())
     rules = json.dumps(all_rules())
-    heads = ",\n".join(json.dumps(one) for one in profiles())
-    several = ",\n".join(json.dumps(one) for one in studies())
+    heads = ",\n".join(json.dumps(profile) for profile in profiles())
+    several = ",\n".join(json.dumps(study) for study in studies())
     text = (
         f'{{"rules": {rules},\n"profiles": [\n{heads}\n],\n"volumes": [\n{lines}\n],\n'
         f'"studies": [\n{several}\n]}}\n'
@@ -77,7 +77,7 @@ def write() -> None:
     TARGET.write_text(text, encoding="utf-8")
 
 
-def made() -> dict[str, Any]:
+def expected() -> dict[str, Any]:
     """What the file should hold."""
     return {
         "rules": all_rules(), "profiles": list(profiles()), "volumes": list(cases()),
@@ -111,28 +111,32 @@ def cases() -> Iterator[dict[str, Any]]:
 
 def whole(classifier: Classifier, volume: Volume) -> dict[str, Any]:
     """What Python answers, as in its record but with every digit; or its error."""
-    places = tuple(SliceFacts("v", along_mm=at) for at in volume.along_mm or ())
-    facts = AcquisitionFacts(slices=places, series_description=volume.description)
+    facts_of_slices = tuple(SliceFacts("v", along_mm=at) for at in volume.along_mm or ())
+    facts = AcquisitionFacts(slices=facts_of_slices, series_description=volume.description)
     pixels = np.zeros((len(volume.slices), _SIDE, _SIDE), np.float32)
-    image = MedicalImage(pixels, "v", 8, "L", facts=facts if places else None, remarks=("a note",))
+    image = MedicalImage(
+        pixels, "v", 8, "L", facts=facts if facts_of_slices else None, remarks=("a note",)
+    )
     answers = [
         _answer(classifier, row, volume.sequences[index] if volume.sequences else None)
         for index, row in enumerate(volume.slices)
     ]
     try:
-        found = answer_whole(classifier, image, answers)
+        prediction = answer_whole(classifier, image, answers)
     except BlankImageError as error:
         return records.record(Failure.of("v", error))
-    kept = (
+    fields = (
         "decision", "label", "summary", "reason", "tumor_probability", "probabilities",
         "prediction_set", "decisive_slice", "is_upright_axial", "sequence", "notes",
     )  # fmt: skip
-    record = {key: value for key, value in records.record(found).items() if key in kept}
+    record = {key: value for key, value in records.record(prediction).items() if key in fields}
     if record["probabilities"] is not None:
-        record["probabilities"] = found.probabilities
-    record["sequence"] = msgspec.to_builtins(found.sequence)
-    place = found.finding
-    return record | {"finding": None if place is None else [place.first, place.middle, place.last]}
+        record["probabilities"] = prediction.probabilities
+    record["sequence"] = msgspec.to_builtins(prediction.sequence)
+    finding = prediction.finding
+    return record | {
+        "finding": None if finding is None else [finding.first, finding.middle, finding.last]
+    }
 
 
 def studies() -> Iterator[dict[str, Any]]:
@@ -149,8 +153,12 @@ def studies() -> Iterator[dict[str, Any]]:
         for words in ("t1 se", "t2 flair")
     ]
     showing = [
-        series(classifier, words, shares, up, finding=Finding(first=first, middle=8, last=10))
-        for words, shares, first in (("t1 se", sees, 6), ("t2 flair", sees, 7), ("t2 tse", weak, 8))
+        series(classifier, words, suspicion, up, finding=Finding(first=first, middle=8, last=10))
+        for words, suspicion, first in (
+            ("t1 se", sees, 6),
+            ("t2 flair", sees, 7),
+            ("t2 tse", weak, 8),
+        )
     ]
     rejected = msgspec.structs.replace(
         t1, path="r", decision="rejected", tumor_probability=None, probabilities=None
@@ -187,13 +195,13 @@ def studies() -> Iterator[dict[str, Any]]:
         ],
         "localizers alone": [series(classifier, f"scout {k}", [0.9] * 3, left) for k in (1, 2)],
     }.items():  # fmt: skip
-        outside_training = [one.path.startswith("map") for one in members]
+        outside_training = [member.path.startswith("map") for member in members]
         facts = [AcquisitionFacts(outside_training=is_outside) for is_outside in outside_training]
         together = fuse_study(classifier, "study", members, facts)
         yield {
             "name": name,
             "fusion": msgspec.to_builtins(FUSION),
-            "series": [msgspec.to_builtins(one) for one in members],
+            "series": [msgspec.to_builtins(member) for member in members],
             "outside_training": outside_training,
             "together": msgspec.to_builtins(together),
         }
@@ -243,8 +251,8 @@ def _answer(
     concluded = classifier.conclude(probabilities, REFUSAL if row == "refused" else "")
     prediction = Prediction(path="v", model=classifier.model, **concluded._asdict())
     cam = np.zeros((len(CLASSES), 2, 2), np.float32)
-    seen = np.zeros((_SIDE, _SIDE), np.uint8)
-    prepared = PreparedImage("v", seen, Square(0, 0, _SIDE), (_SIDE, _SIDE))
+    pixels = np.zeros((_SIDE, _SIDE), np.uint8)
+    prepared = PreparedImage("v", pixels, Square(0, 0, _SIDE), (_SIDE, _SIDE))
     logits = None if sequence is None else np.array(sequence, np.float32)
     return RawPrediction(prediction, prepared, cam, probabilities, sequence=logits)
 
@@ -265,16 +273,16 @@ def profiles() -> Iterator[dict[str, Any]]:
     }
     for name, (profile, spacing, up) in given.items():
         along = np.arange(len(profile), dtype=np.float64) * spacing
-        found = judge_slices(np.array(profile), along, up, is_stated=True)
+        judged = judge_slices(np.array(profile), along, up, is_stated=True)
         yield {
             "name": name,
             "profile": profile,
             "along_mm": along.tolist(),
             "up": up,
-            "in_brain": found.in_brain.tolist(),
-            "expected_mm": found.along_mm.tolist(),
-            "note": found.spacing_note,
-            "coverage_note": found.coverage_note,
+            "in_brain": judged.in_brain.tolist(),
+            "expected_mm": judged.along_mm.tolist(),
+            "note": judged.spacing_note,
+            "coverage_note": judged.coverage_note,
         }
 
 
@@ -331,9 +339,9 @@ def with_sequences(lesion: list[float]) -> Iterator[Volume]:
     yield Volume("the header alone is sure", glioma([0.01] * 9), along, "t1 se", [unsure] * 9)
     refused: list[Row] = ["refused"] * 9
     yield Volume("all refused, header and slices disagree", refused, along, "t1 se", [flair] * 9)
-    some: list[Row] = ["blank", "refused", "refused", *glioma(lesion[3:])]
+    partly_refused: list[Row] = ["blank", "refused", "refused", *glioma(lesion[3:])]
     mixed = [[9.0, 0.0, 0.0, 0.0, 0.0]] * 3 + [flair] * 6
-    yield Volume("those of refused slices do not count", some, along, "t2 flair", mixed)
+    yield Volume("those of refused slices do not count", partly_refused, along, "t2 flair", mixed)
 
 
 def glioma(probabilities: list[float]) -> list[Row]:
@@ -355,6 +363,6 @@ def random(seed: int, depth: int) -> list[Row]:
     logits[:, kind] += 6 * np.exp(-(((np.arange(depth) - middle) / reach) ** 2))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     rows: list[Row] = [row.round(DIGITS).tolist() for row in probabilities]
-    for place, why in zip(rng.permutation(depth)[:4], ("blank", "refused") * 2, strict=True):
-        rows[place] = "blank" if why == "blank" else "refused"
+    for index, why in zip(rng.permutation(depth)[:4], ("blank", "refused") * 2, strict=True):
+        rows[index] = "blank" if why == "blank" else "refused"
     return rows

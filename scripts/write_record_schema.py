@@ -32,7 +32,7 @@ def record_schema() -> dict[str, Any]:
 def record_types() -> str:
     """The same as TypeScript interfaces."""
     schemas, parts = schema_of(KINDS, _PREFIX)
-    union = " | ".join(_type(one) for one in schemas)
+    union = " | ".join(_type(schema) for schema in schemas)
     return "".join([
         "/** The record of an answer. Generated: python scripts/write_record_schema.py */\n",
         *(_interface(name, part) for name, part in parts.items()),
@@ -54,12 +54,12 @@ def _type(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         return str(schema["$ref"]).removeprefix(_PREFIX)
     if "anyOf" in schema:
-        return " | ".join(_type(one) for one in schema["anyOf"])
+        return " | ".join(_type(kind) for kind in schema["anyOf"])
     if "enum" in schema:
         return " | ".join(f'"{value}"' if isinstance(value, str) else "null"
                           for value in schema["enum"])  # fmt: skip
     if "prefixItems" in schema:
-        return f"[{', '.join(_type(one) for one in schema['prefixItems'])}]"
+        return f"[{', '.join(_type(kind) for kind in schema['prefixItems'])}]"
     if schema["type"] == "array":
         return f"{_type(schema['items'])}[]"
     if schema["type"] == "object":

@@ -98,7 +98,7 @@ def _table(
 ) -> dict[str, Any]:
     own = contenders.of_split(split, options.runs, ["default", "folder", *options.bundle])
     wanted = options.ours or _OURS
-    present = {one.name for one in own}
+    present = {contender.name for contender in own}
     ours = next((name for name in wanted if name in present), wanted[0])
     return scoring.score(splits.load(split), manifest, [*own, *others], ours, plan)
 
@@ -112,8 +112,12 @@ def _command(options: argparse.Namespace) -> str:
         if value is True:
             words.append(f"--{name.replace('_', '-')}")
             continue
-        for one in value if isinstance(value, list) else [value]:
-            word = Path(one).name if isinstance(one, Path) or "/" in str(one) else str(one)
+        for argument in value if isinstance(value, list) else [value]:
+            word = (
+                Path(argument).name
+                if isinstance(argument, Path) or "/" in str(argument)
+                else str(argument)
+            )
             words += [f"--{name.replace('_', '-')}", word]
     return shlex.join(words)
 

@@ -45,18 +45,18 @@ class Contender(Protocol):
 class BundleContender:
     """A bundle of ours or of a peer, run on one core."""
 
-    def __init__(self, name: str, made: Bundle) -> None:
+    def __init__(self, name: str, loaded: Bundle) -> None:
         """It never abstains, because the network is measured."""
         self.name = name
-        self._classifier = Classifier(made, threads=1, answer_all=True)
-        info = made.info
+        self._classifier = Classifier(loaded, threads=1, answer_all=True)
+        info = loaded.info
         recipe = info.training.get("recipe", {})
         self.facts: dict[str, Any] = {
             "kind": "bundle",
-            "sha256": made.sha256,
+            "sha256": loaded.sha256,
             "parameters": info.network.parameters,
             "macs": info.network.macs,
-            "file_bytes": len(made.model),
+            "file_bytes": len(loaded.model),
             "image_size": info.preprocess.image_size,
             "epochs": recipe.get("epochs"),
             "seed": recipe.get("seed"),
@@ -72,7 +72,8 @@ class BundleContender:
         """As ``Contender.corrupted_answers``."""
         config = self._classifier.bundle.info.preprocess
         return answer(
-            self._classifier, np.stack([preprocessing.preprocess(one, config) for one in versions])
+            self._classifier,
+            np.stack([preprocessing.preprocess(version, config) for version in versions]),
         )
 
     def predict(self, path: Path) -> object:
@@ -125,7 +126,9 @@ class PackageContender:
 def graph_cost(path: Path) -> tuple[int, int]:
     """Parameters, and multiply-accumulates for a batch of one, of an ONNX file."""
     graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
-    weights = {one.name: list(one.dims) for one in graph.initializer if one.data_type == 1}
+    weights = {
+        tensor.name: list(tensor.dims) for tensor in graph.initializer if tensor.data_type == 1
+    }
     shapes = {
         value.name: [side.dim_value or 1 for side in value.type.tensor_type.shape.dim]
         for value in [*graph.value_info, *graph.output]
@@ -148,31 +151,31 @@ def of_split(split: str, runs: Path | None, names: Sequence[str]) -> list[Bundle
     Raises ``EvaluationError`` where two have one name.
     """
     folders = sorted(file.parent for file in runs.glob("*/bundle/bundle.json")) if runs else []
-    found: dict[str, BundleContender] = {}
-    places: list[str | Path] = [*folders, *names]
-    for place in places:
-        made = bundle.load(place)
-        if made.info.training.get("split", {}).get("name") != split:
+    contenders: dict[str, BundleContender] = {}
+    sources: list[str | Path] = [*folders, *names]
+    for source in sources:
+        loaded = bundle.load(source)
+        if loaded.info.training.get("split", {}).get("name") != split:
             continue
-        name = _name(made, place)
-        if name in found:
+        name = _name(loaded, source)
+        if name in contenders:
             raise EvaluationError(f"{split}: two bundles are named {name!r}; score one of them")
-        found[name] = BundleContender(name, made)
-    return list(found.values())
+        contenders[name] = BundleContender(name, loaded)
+    return list(contenders.values())
 
 
 @contextmanager
 def of_packages(environments: Path | None) -> Iterator[list[PackageContender]]:
     """The packages that ``packages.install`` installed, running until the ``with`` ends."""
     with ExitStack() as stack:
-        found = []
+        contenders = []
         if environments is not None:
             for package in packages.installed(environments):
                 worker = Worker(packages.python(environments, package), package.name)
-                found.append(PackageContender(package, stack.enter_context(worker)))
-        yield found
+                contenders.append(PackageContender(package, stack.enter_context(worker)))
+        yield contenders
 
 
-def _name(made: Bundle, place: str | Path) -> str:
+def _name(loaded: Bundle, source: str | Path) -> str:
     """The bundle's name, or that of its run if it was never named."""
-    return made.info.name if made.info.name != "model" else Path(place).resolve().parent.name
+    return loaded.info.name if loaded.info.name != "model" else Path(source).resolve().parent.name

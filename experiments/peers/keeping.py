@@ -39,8 +39,8 @@ def _joined(table: Table, earlier: Table | None) -> Table:
             f"{table['split']}: the earlier rows were held against another {table['ours']!r}"
         )
     names = {row["name"] for row in table["rows"]}
-    kept = [row for row in earlier["rows"] if row["name"] not in names]
-    return {**table, "rows": [*table["rows"], *kept]}
+    earlier_rows = [row for row in earlier["rows"] if row["name"] not in names]
+    return {**table, "rows": [*table["rows"], *earlier_rows]}
 
 
 def _ours(table: Table) -> Mapping[str, Any]:

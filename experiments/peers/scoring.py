@@ -60,23 +60,23 @@ def score(
     Raises ``EvaluationError`` where the split lacks the part.
     """
     images = _images(split, manifest, plan.part)
-    reference = next((one for one in contenders if one.name == ours), None)
+    reference = next((contender for contender in contenders if contender.name == ours), None)
     if reference is None:
         raise EvaluationError(f"{split.info.name}: no contender is named {ours!r}")
-    answers = {one.name: _answers(one, images) for one in contenders}
+    answers = {contender.name: _answers(contender, images) for contender in contenders}
     errors = _errors(contenders, images, reference, plan)
     clock = _latency(contenders, images, plan.latency_images)
     rows = []
-    for one in contenders:
+    for contender in contenders:
         rows.append(
             {
-                "name": one.name,
-                **one.facts,
-                **_rates(images, answers[one.name], plan.sampling),
-                **_against(images, answers[one.name], answers[ours], plan.sampling),
-                **errors.get(one.name, {}),
-                "latency_ms": round(1000 * clock[one.name], 3),
-                "latency_ratio": round(clock[one.name] / clock[ours], 3),
+                "name": contender.name,
+                **contender.facts,
+                **_rates(images, answers[contender.name], plan.sampling),
+                **_against(images, answers[contender.name], answers[ours], plan.sampling),
+                **errors.get(contender.name, {}),
+                "latency_ms": round(1000 * clock[contender.name], 3),
+                "latency_ratio": round(clock[contender.name] / clock[ours], 3),
             }
         )
     return {
@@ -100,9 +100,9 @@ def _images(split: Split, manifest: Manifest, part: str) -> _Set:
     return _Set(manifest, records, labels, groups)
 
 
-def _answers(one: Contender, images: _Set) -> Answers:
-    Console(stderr=True).print(f"scoring {one.name}", highlight=False)
-    return one.answers(images.manifest, images.records)
+def _answers(contender: Contender, images: _Set) -> Answers:
+    Console(stderr=True).print(f"scoring {contender.name}", highlight=False)
+    return contender.answers(images.manifest, images.records)
 
 
 def _rates(images: _Set, predicted: Answers, sampling: Sampling) -> dict[str, Any]:
@@ -111,10 +111,10 @@ def _rates(images: _Set, predicted: Answers, sampling: Sampling) -> dict[str, An
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return metrics.rates(images.labels, predicted, weights)
 
-    found = resampling.bootstrap(statistic, images.groups, sampling)
+    estimates = resampling.bootstrap(statistic, images.groups, sampling)
     return {
         name: resampling.rounded(estimate)
-        for name, estimate in zip(metrics.RATES, found, strict=True)
+        for name, estimate in zip(metrics.RATES, estimates, strict=True)
     }
 
 
@@ -151,13 +151,13 @@ def _errors(
     contenders: Sequence[Contender], images: _Set, ours: Contender, plan: Plan
 ) -> dict[str, dict[str, Any]]:
     """Mean error on corrupted images, and relative to ours on the same images."""
-    bundles = [one for one in contenders if isinstance(one, BundleContender)]
-    others = [one for one in contenders if not isinstance(one, BundleContender)]
-    found = _corrupt(bundles, images, ours, plan.corruption_images, plan.sampling)
+    bundles = [contender for contender in contenders if isinstance(contender, BundleContender)]
+    others = [contender for contender in contenders if not isinstance(contender, BundleContender)]
+    errors = _corrupt(bundles, images, ours, plan.corruption_images, plan.sampling)
     if others:
         count = plan.package_corruption_images
-        found = _corrupt([ours, *others], images, ours, count, plan.sampling) | found
-    return found
+        errors = _corrupt([ours, *others], images, ours, count, plan.sampling) | errors
+    return errors
 
 
 def _corrupt(
@@ -168,23 +168,23 @@ def _corrupt(
     chosen = _chosen(images, count)
     labels = metrics.truths([record.label for record in chosen])
     groups = [record.unit for record in chosen]
-    predicted: dict[str, list[Answers]] = {one.name: [] for one in contenders}
+    predicted: dict[str, list[Answers]] = {contender.name: [] for contender in contenders}
     for record in track(chosen, "corrupting", console=Console(stderr=True), transient=True):
         versions = _versions(images.manifest, record)
-        for one in contenders:
-            predicted[one.name].append(one.corrupted_answers(versions))
+        for contender in contenders:
+            predicted[contender.name].append(contender.corrupted_answers(versions))
     tables = {name: np.stack(answers) for name, answers in predicted.items()}
     errors = {name: Errors(name, *errors_of(labels, table)) for name, table in tables.items()}
-    found = {}
+    rows = {}
     for name, table in tables.items():
         wrong = ~metrics.correct_table()[labels[:, np.newaxis], table[:, 1:]]
         estimate = resampling.mean(wrong.mean(axis=1), groups, sampling)
-        found[name] = {
+        rows[name] = {
             "corruption_images": len(chosen),
             "corrupted_error": resampling.rounded(estimate),
             "corruption_error": resampling.plain(errors[name].mean_over(errors[ours.name])),
         }
-    return found
+    return rows
 
 
 def _chosen(images: _Set, count: int) -> list[Record]:
@@ -203,16 +203,16 @@ def _versions(manifest: Manifest, record: Record) -> list[NDArray[np.float32]]:
 def _latency(contenders: Sequence[Contender], images: _Set, count: int) -> dict[str, float]:
     """Seconds from a file to its answer on one core, loaded: median of turns taken in rotation."""
     paths = [images.manifest.file(record) for record in _chosen(images, count)]
-    times: dict[str, list[float]] = {one.name: [] for one in contenders}
+    times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     with _one_core():
         for turn in range(_ROUNDS + 1):
-            for one in contenders:
+            for contender in contenders:
                 started = time.perf_counter()
                 for path in paths:
-                    one.predict(path)
+                    contender.predict(path)
                 if turn:  # the first warms up
-                    times[one.name].append((time.perf_counter() - started) / len(paths))
-    return {name: statistics.median(found) for name, found in times.items()}
+                    times[contender.name].append((time.perf_counter() - started) / len(paths))
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
 @contextmanager

