@@ -154,7 +154,10 @@ def _described(
     ]
     name = source or root.name
     with thread_pool() as pool:
-        work = pool.map(lambda class_file: describe(*class_file[:3], base, name), class_files)
+        work = pool.map(
+            lambda listed: describe(listed.file, listed.split, listed.label, base, name),
+            class_files,
+        )
         read = list(reported(work, len(class_files), progress))
     if not group_from:
         return Manifest(tuple(_of_stated_patients(read)), base)
