@@ -39,7 +39,7 @@ Fit = Callable[[Floats, Labels], Map]
 _SHOWN: Final = ("expected_calibration_error", "log_loss", "brier_score", "accuracy")
 _CALIBRATION_SHARE: Final = 0.6
 _RAPS: Final = 0.1, 1
-"""Penalty for each class beyond how many."""
+"""Penalty for each further class, and the number of classes without one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -46,7 +46,7 @@ FINE_TUNED: Final = "fine-tuned"
 ARMS: Final = (UNCHANGED, FINE_TUNED, "from-scratch")
 FIGURES: Final = ("balanced_accuracy", "auroc")
 SCRATCH: Final = ("batch_size=16", "epochs=50")
-"""What the recipe `default` is given for so few images."""
+"""Overrides of the recipe `default` for so few images."""
 _OUTPUT: Final = Path("experiments/records/fine-tuning.json")
 
 

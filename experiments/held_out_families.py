@@ -7,7 +7,7 @@ r"""How networks do on families of sources that they were trained without, in ro
         --extra diverse.csv diverse --extra more.csv more --extra br35h-tumor.csv br35h-tumor \
         --without-teachers --set epochs=16
 
-`train` trains a network for each rotation without the rotation's families, and goes on where it
+`train` trains a network for each rotation without the rotation's families, and resumes where it
 stopped. `score` fits the thresholds of each on validation images of the other sources, and on the
 families of the other rotations as their networks answer them. Then it answers the images of the
 families with the network that never saw them, and writes
@@ -175,7 +175,7 @@ class Answers(NamedTuple):
     probabilities: NDArray[np.float64]
     """(N, 4)."""
     sequences: NDArray[np.str_]
-    """(N,): those that the network takes the images for."""
+    """(N,): the sequences that the network predicts."""
 
     @classmethod
     def collect(
@@ -222,7 +222,7 @@ def summarize(answers: Answers) -> list[dict[str, Any]]:
 
 
 def sequence_balanced_accuracy(parts: Sequence[Answers]) -> float:
-    """Mean, over the sequences, of how often the images of all rotations are taken for theirs."""
+    """Mean, over the sequences, of how often an image of any rotation is given its own."""
     stated = np.array([record.sequence for answers in parts for record in answers.records])
     named = np.concatenate([answers.sequences for answers in parts])
     known = [name for name in SEQUENCES if (stated == name).any()]
@@ -233,8 +233,8 @@ def sequence_balanced_accuracy(parts: Sequence[Answers]) -> float:
 def decided(answers: Answers, info: BundleInfo) -> dict[str, float | None]:
     """What is reported of the images at the bundle's thresholds, as shares of them.
 
-    `held_back_sets_hold` is the share of the prediction sets beside answers that are not classified
-    that contain the true class.
+    `held_back_sets_hold` is the share of the prediction sets of unclassified answers that contain
+    the true class.
     """
     correct = correct_of([record.label for record in answers.records], info.classes)
     decisions = decisions_by_sequence(

@@ -47,7 +47,7 @@ class OwnData(NamedTuple):
     name: str
     manifest: str
     class_of: Callable[[Record], str | None]
-    """The folder of an image; None of one that does not take part."""
+    """The folder of an image; None for one that does not take part."""
     images: int
     """At most, of each class."""
     folds: int

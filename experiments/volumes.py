@@ -45,7 +45,7 @@ SMOOTHING_MM: Final = (0.0, 6.5, 7.5, 10.0)
 MAX_WRONG: Final = 0.03
 MAX_MISSED: Final = 0.01
 CONTRAST: Final = 3
-"""Power of the suspicion that weighs the slices, where all slices contribute."""
+"""Power of the suspicion that weights the slices, where all slices contribute."""
 
 
 class Volume(NamedTuple):

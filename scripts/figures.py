@@ -29,7 +29,7 @@ from tumorlens.reporting import canvas
 from tumorlens.reporting.canvas import BLUE, INK
 
 ORANGE: Final = "#e69f00"
-"""Of Okabe and Ito, as the colours of all figures."""
+"""From Okabe and Ito, as the colours of all figures."""
 PLACES: Final = (
     ("folder-small", None, "patients\nit was trained on\n(folder test)"),
     ("clean-0", "default", "new patients,\nsame sources\n(clean test)"),

@@ -165,12 +165,12 @@ class _Search:
     content: NDArray[np.int64]
     """(N,) equal where the pixels are."""
     hashes: NDArray[np.uint64]
-    """(N, 8), as of ``Fingerprints``."""
+    """(N, 8), as in ``Fingerprints``."""
     coarse: NDArray[np.float32]
     """(N, 16, 16)"""
     max_distance: int
     most: float
-    """Squared distance of coarse images."""
+    """Largest squared distance of coarse images."""
 
     @classmethod
     def prepare(cls, prints: Fingerprints, max_distance: int, min_correlation: float) -> Self:

@@ -67,7 +67,7 @@ def import_folder(
     patient, as ``grouping.patient_from_path`` reads it. Without it the patients are those that
     DICOM files state, and each other image is its own group. A file that does not decode is listed
     with empty pixel hash, for the audit to report. Raises ``DatasetError`` where no class folder
-    is found, there is but one whose name says nothing, a folder above those of classes is no
+    is found, the only one has a name that says nothing, a folder above those of classes is no
     split, or the rule finds no patient.
     """
     folder = Path(folder)

@@ -159,7 +159,9 @@ def _by_class(
     every = probabilities[np.arange(len(labels)), labels]
     own = [every[labels == k] for k in range(probabilities.shape[1])]
     chosen = [values if len(values) >= least else every for values in own]
-    return tuple(conformal_threshold(one, np.ones(len(one)), coverage) or 0.0 for one in chosen)
+    return tuple(
+        conformal_threshold(values, np.ones(len(values)), coverage) or 0.0 for values in chosen
+    )
 
 
 def _covered(table: Floats, groups: Sequence[str], sampling: Sampling) -> Covered:

@@ -153,20 +153,20 @@ class Evaluation:
     @property
     def training_overlap(self) -> TrainingOverlap:
         """Overlap of the images with the training of the bundle; of several, the largest."""
-        found = [self._training_overlap(fold) for fold in self.plan.folds]
-        return min(found, key=lambda seen: (seen.unseen, -(seen.images or 0)))
+        overlaps = [self._training_overlap(fold) for fold in self.plan.folds]
+        return min(overlaps, key=lambda overlap: (overlap.unseen, -(overlap.images or 0)))
 
     @property
     def warnings(self) -> list[EvaluationWarning]:
         """What a reader must know before the numbers."""
-        found = overlap_warnings(self.part, self.training_overlap, self.overlap)
+        warnings = overlap_warnings(self.part, self.training_overlap, self.overlap)
         for bundle in self.plan.bundles:
-            found += site_warnings(bundle.info.site, self.records)
+            warnings += site_warnings(bundle.info.site, self.records)
         if self.plan.missing:
             names = ", ".join(self.plan.missing)
             text = f"Not complete: no bundle was given for {names}."
-            found.append(EvaluationWarning(False, text))
-        return found
+            warnings.append(EvaluationWarning(False, text))
+        return warnings
 
     @property
     def quotable(self) -> bool:
@@ -328,9 +328,9 @@ def score(
     failures: list[Failure] = []
     files = [manifest.file(record) for record in records]
     by_sequence = bool(classifier.bundle.info.decision.by_sequence)
-    found = outcomes(classifier, files, batch_size=BATCH_SIZE)
-    for one in reported(found, len(files), progress):
-        answer = one.result
+    stream = outcomes(classifier, files, batch_size=BATCH_SIZE)
+    for outcome in reported(stream, len(files), progress):
+        answer = outcome.result
         if isinstance(answer, Failure):
             failures.append(answer)
         elif not isinstance(answer, Prediction):
@@ -338,7 +338,7 @@ def score(
             failures.append(Failure.of(answer.path, error))
         else:
             rows.append(list((answer.probabilities or {}).values()))
-            known = known_sequence(answer.sequence, stated_sequence(one.facts))
+            known = known_sequence(answer.sequence, stated_sequence(outcome.facts))
             sequences.append(known if by_sequence else None)
     if failures:
         raise _unreadable(failures, len(files))

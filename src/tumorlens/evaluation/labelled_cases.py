@@ -55,7 +55,7 @@ class LabelledCases:
         )
 
     def groups_where(self, member: Bools) -> tuple[str, ...]:
-        """The patients of some of the images."""
+        """The patients of the images that ``member`` (N,) selects."""
         return tuple(compress(self.groups, member))
 
 

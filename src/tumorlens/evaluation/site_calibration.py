@@ -310,7 +310,7 @@ def _sets(
 def _by_class(
     cases: LabelledCases, probabilities: Floats, member: Bools, coverage: float
 ) -> tuple[tuple[float, ...], bool] | None:
-    """A threshold for each class, and whether it is one for all; None for too few patients."""
+    """A threshold for each class, and whether it is the same for all; None for too few patients."""
     own_cases, truths = cases.where(member), cases.correct[member].argmax(axis=1)
     every = probabilities[member][np.arange(len(truths)), truths]
     weights = small_samples.patient_weights(own_cases.groups)

@@ -19,7 +19,7 @@ SEEN_PARTS: Final = (TRAIN, VALIDATION)
 SEEN_IMAGES: Final = "seen_images"
 """Key of the list of images in a record."""
 _BYTES: Final = 6
-"""Of each hash: among 100,000 images, one in 30 billion others is taken for one of them."""
+"""Bytes of each hash: with 100,000 images listed, fewer than two in a billion others match."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

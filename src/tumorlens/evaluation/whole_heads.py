@@ -70,7 +70,7 @@ def answer_list(
 def fit_volume_decisions(
     heads: Sequence[WholeHead], slices: DecisionRule, chosen_on: str = ""
 ) -> dict[WholeKind, DecisionRule]:
-    """Thresholds of each kind of volume of which ``heads`` has some with a tumour and some without.
+    """Thresholds for each kind of volume that ``heads`` has with and without a tumour.
 
     The threshold for the kind is at least that for single slices, ``slices``, because there are
     few volumes of each kind.

@@ -39,7 +39,7 @@ def noise(image: Floats, amount: float, random: np.random.Generator) -> Floats:
 def bias_field(image: Floats, amount: float, random: np.random.Generator) -> Floats:
     """Multiply by a smooth gain; ``amount``: largest absolute logarithm of the gain.
 
-    The exponential of a random polynomial of order 3 in the place, as TorchIO's
+    The exponential of a random polynomial of order 3 of the position, as TorchIO's
     ``RandomBiasField`` (after Van Leemput et al., 1999).
     """
     rows, columns = (np.linspace(-1, 1, n) for n in image.shape)
