@@ -58,7 +58,8 @@ function coverageNoteOf(alongMm: number[], isStated: boolean): string {
   const extent = count > 1 ? Math.max(...alongMm) - Math.min(...alongMm) + median(steps) : 0;
   if (count >= FEWEST_SLICES && !(isStated && extent < LITTLE_MM)) return "";
   const over = isStated ? ` over ${roundHalfEven(extent)} mm` : "";
-  return `${count} slices${over} show only part of the head; the answer does not cover the rest`;
+  const shown = count === 1 ? "1 slice shows" : `${count} slices${over} show`;
+  return `${shown} only part of the head; the answer does not cover the rest`;
 }
 
 /** Where each of `depth` slices lies on the normal: as stated, if every slice states it. */

@@ -12,6 +12,8 @@ from tumorlens import preprocessing
 from tumorlens.datasets import duplicates, fingerprints, importers
 from tumorlens.datasets.duplicates import Pairs
 from tumorlens.datasets.fingerprints import Fingerprints
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.errors import DatasetError
 from tumorlens.imaging import encode
 
 Draw = Callable[[int], NDArray[np.uint8]]
@@ -105,3 +107,59 @@ def test_no_pair_is_lost_on_the_way(draw: Draw, monkeypatch: pytest.MonkeyPatch)
     np.testing.assert_allclose(
         pairs.correlation, [expected[pair][1] for pair in sorted(expected)], atol=1e-5
     )
+
+
+def test_chains_hold_groups_together_with_as_few_pairs_as_it_takes() -> None:
+    assert duplicates.chained([(2, 5, 7), (1, 3)]) == [(2, 5), (2, 7), (1, 3)]
+    assert duplicates.chained([(4,), ()]) == []
+
+
+def test_rows_are_numbered_by_what_links_them() -> None:
+    numbers = duplicates.connected(5, [(0, 4), (4, 2)]).tolist()
+    assert numbers[0] == numbers[2] == numbers[4]
+    assert len(set(numbers)) == 3
+    assert len(set(duplicates.connected(3, []).tolist())) == 3
+
+
+def _set(tmp_path: Path, files: dict[str, bytes]) -> Manifest:
+    folder = tmp_path / "set" / "glioma"
+    folder.mkdir(parents=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+
+
+def test_copies_and_near_copies_look_alike_and_what_cannot_be_read_is_told(
+    tmp_path: Path, draw: Draw
+) -> None:
+    files = {"a.png": draw(1), "b.tif": draw(1), "c.jpg": draw(1), "d.png": draw(2)}
+    encoded = {
+        name: encode.jpeg(image, 90) if name.endswith("jpg") else
+        encode.tiff(image) if name.endswith("tif") else encode.png(image)
+        for name, image in files.items()
+    }  # fmt: skip
+    found = duplicates.look_alikes(_set(tmp_path, {**encoded, "e.png": b"no image"}))
+    numbers = duplicates.connected(5, found.pairs).tolist()
+    assert numbers[0] == numbers[1] == numbers[2]
+    assert len(set(numbers)) == 3
+    (problem,) = found.unread
+    assert "e.png" in problem
+
+
+def test_where_no_image_can_be_read_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    manifest = _set(tmp_path, {"a.png": b"no image", "b.png": b"no image either"})
+    with pytest.raises(DatasetError, match=r"no image can be read: .*a\.png"):
+        duplicates.look_alikes(manifest)
+
+
+@pytest.mark.parametrize(("distance", "correlation", "count"), [
+    (12, 0.97, 1), (64, 0.999, 0), (64, 0.5, 1), (-1, 0.97, 0),
+])  # fmt: skip
+def test_a_pair_needs_near_hashes_and_correlated_pixels(
+    tmp_path: Path, draw: Draw, distance: int, correlation: float, count: int
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 25, (128, 128))
+    noisy = np.clip(draw(1) + noise, 0, 255).astype(np.uint8)
+    manifest = _set(tmp_path, {"a.png": encode.png(draw(1)), "b.png": encode.png(noisy)})
+    prints = fingerprints.fingerprint(manifest)
+    assert len(duplicates.near_duplicates(prints, distance, correlation)) == count

@@ -28,3 +28,15 @@ def test_mask_takes_the_size_of_the_image() -> None:
 def test_unknown_orientation() -> None:
     with pytest.raises(DatasetError, match="orientation"):
         oriented_mask(CORNER, "upside down", (4, 6))
+
+
+@pytest.mark.parametrize(("value", "inside"), [(0, 0), (127, 0), (128, 1), (255, 1)])
+def test_inside_is_what_is_brighter_than_the_middle(value: int, inside: int) -> None:
+    """Masks saved as JPEG have values between."""
+    mask = np.full((2, 2), value, np.float32)
+    assert oriented_mask(mask, "id", (2, 2)).tolist() == [[inside] * 2] * 2
+
+
+def test_a_smaller_outline_stays_an_outline() -> None:
+    fine = np.kron(CORNER, np.ones((3, 3), np.float32))
+    assert oriented_mask(fine, "", (4, 6)).tolist() == (CORNER / 255).tolist()

@@ -1,3 +1,4 @@
+import dataclasses
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -7,8 +8,13 @@ from hypothesis import strategies as st
 
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.datasets.partition import joined_groups, split_by_ratio, split_in_folds
-from tumorlens.errors import SplitError
+from tumorlens.datasets.partition import (
+    joined_groups,
+    split_as_published,
+    split_by_ratio,
+    split_in_folds,
+)
+from tumorlens.errors import LeakError, SplitError
 
 
 def _record(number: int, label: str, group: str, pixels: str = "") -> Record:
@@ -97,3 +103,143 @@ def test_too_few_groups_or_folds_are_refused() -> None:
         split_by_ratio(_manifest(2), "own", (70, 15, 15))
     with pytest.raises(SplitError, match="at least 3 folds"):
         split_in_folds(_manifest(9), "own", 2)
+
+
+def _published(*records: tuple[str, str]) -> Manifest:
+    """Records by what their split column says and their group."""
+    made = [
+        dataclasses.replace(_record(k, ("glioma", "notumor")[k % 2], group), split=split)
+        for k, (split, group) in enumerate(records)
+    ]
+    return Manifest(tuple(made), Path())
+
+
+def test_published_parts_are_kept() -> None:
+    manifest = _published(
+        ("training", "a"), ("validation", "b"), ("testing", "c"), ("testing", "c")
+    )
+    split = split_as_published(manifest, "own")
+    assert split.parts(manifest) == ["train", "validation", "test", "test"]
+    assert "seed" not in split.info.description
+
+
+def test_without_a_published_validation_part_a_tenth_of_the_training_patients_validates() -> None:
+    groups = [("training", f"p{k // 3}") for k in range(300)] + [("testing", "q")] * 50
+    manifest = _published(*groups)
+    split = split_as_published(manifest, "own", seed=4)
+    split.verify()
+    assert split.info.counts == {"train": 270, "validation": 30, "test": 50}
+    assert "a tenth of the training part used for validation, seed 4" in split.info.description
+    other = split_as_published(manifest, "own", seed=5)
+    assert other.info.counts == split.info.counts
+    assert other.rows != split.rows
+
+
+@pytest.mark.parametrize("split", ["", "holdout"])
+def test_a_record_of_no_published_part_is_named(split: str) -> None:
+    manifest = _published(("training", "a"), (split, "b"), ("testing", "c"))
+    with pytest.raises(SplitError, match=rf"1\.png: .*column split: '{split}'.*--ratio or --kfold"):
+        split_as_published(manifest, "own")
+
+
+def test_a_patient_in_two_published_parts_is_a_leak() -> None:
+    manifest = _published(("training", "a"), ("validation", "b"), ("testing", "a"))
+    with pytest.raises(LeakError):
+        split_as_published(manifest, "own")
+
+
+def test_pairs_of_near_duplicates_stay_together() -> None:
+    manifest = _manifest(40, images=1)
+    pairs = [(0, 7), (7, 19), (3, 4)]
+    groups = joined_groups(manifest.records, pairs=pairs)
+    assert len(set(groups)) == 40 - 3
+    parts = split_by_ratio(manifest, "own", (1, 1, 1), groups=groups).parts(manifest)
+    assert parts[0] == parts[7] == parts[19]
+    assert parts[3] == parts[4]
+
+
+def test_identical_bytes_join_two_patients_as_pixels_do() -> None:
+    one, other = _record(0, "glioma", "b"), _record(1, "glioma", "a")
+    twin = dataclasses.replace(other, sha256=one.sha256)
+    assert joined_groups([one, other]) == ["b", "a"]
+    assert joined_groups([one, twin]) == ["a", "a"], "named by the first in order of names"
+    undecoded = [dataclasses.replace(record, pixel_sha256="") for record in (one, other)]
+    assert joined_groups(undecoded) == ["b", "a"], "no pixels are no equal pixels"
+
+
+def test_given_groups_replace_those_of_the_records() -> None:
+    manifest = _manifest(2, images=2)
+    stated = ["patient-0", "patient-0", "patient-1", "patient-1"]
+    assert joined_groups(manifest.records) == stated
+    given = joined_groups(manifest.records, ["x", "y", "x", ""])
+    assert given[0] == given[2] == "x"
+    assert len(set(given)) == 3, "an image of no known group is its own"
+
+
+def test_without_stratification_classes_do_not_matter() -> None:
+    manifest = _manifest(60)
+    same = Manifest(
+        tuple(dataclasses.replace(record, label="glioma") for record in manifest), Path()
+    )
+    free, one_class = (
+        split_by_ratio(one, "own", (6, 2, 2), stratify=False) for one in (manifest, same)
+    )
+    assert free.parts(manifest) == one_class.parts(same)
+    assert "whatever the class" in free.info.description
+    assert "whatever the class" not in split_by_ratio(manifest, "own", (6, 2, 2)).info.description
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=5, max_size=40), st.integers(3, 5), st.integers(0, 3))
+def test_folds_differ_by_no_more_than_the_largest_patient(
+    sizes: list[int], folds: int, seed: int
+) -> None:
+    records = [
+        _record(1000 * group + k, "glioma", f"g{group}")
+        for group, size in enumerate(sizes)
+        for k in range(size)
+    ]
+    split = split_in_folds(Manifest(tuple(records), Path()), "own", folds, seed)
+    counts = split.info.counts.values()
+    assert len(counts) == folds
+    assert max(counts) - min(counts) <= max(sizes)
+
+
+def test_as_many_groups_as_parts_are_one_each() -> None:
+    manifest = _manifest(3)
+    assert sorted(split_by_ratio(manifest, "own", (98, 1, 1)).info.counts.values()) == [4, 4, 4]
+
+
+def test_the_description_of_a_split_says_how_it_was_made() -> None:
+    manifest = _manifest(9)
+    by_ratio = split_by_ratio(manifest, "own", (70, 15, 15), seed=3).info.description
+    assert by_ratio.startswith("By ratio 70/15/15, seed 3; no group")
+    assert split_in_folds(manifest, "own", 4).info.description.startswith("4 folds, seed 0; ")
+
+
+def test_large_groups_are_placed_first_so_that_small_ones_fill_up() -> None:
+    sizes = [1] * 30 + [30, 30]
+    records = [
+        _record(1000 * group + k, "glioma", f"g{group}")
+        for group, size in enumerate(sizes)
+        for k in range(size)
+    ]
+    split = split_by_ratio(Manifest(tuple(records), Path()), "own", (1, 1, 1))
+    assert sorted(split.info.counts.values()) == [30, 30, 30]
+
+
+@pytest.mark.parametrize("stratify", [True, False])
+def test_the_validation_tenth_has_each_class_in_its_share_if_asked_for(stratify: bool) -> None:
+    labels = ["glioma"] * 20 + ["notumor"] * 180 + ["glioma"]
+    parts = ["training"] * 200 + ["testing"]
+    made = [
+        dataclasses.replace(_record(k, label, f"p{k}"), split=part)
+        for k, (label, part) in enumerate(zip(labels, parts, strict=True))
+    ]
+    manifest = Manifest(tuple(made), Path())
+    gliomas = {
+        Counter(row.label for row in split.rows if row.part == "validation")["glioma"]
+        for seed in range(12)
+        for split in [split_as_published(manifest, "own", seed, stratify=stratify)]
+    }
+    assert (gliomas == {2}) is stratify

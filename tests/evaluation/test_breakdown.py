@@ -89,3 +89,33 @@ def test_each_value_says_what_is_left_by_the_bars() -> None:
     assert (east.coverage, east.accuracy, east.missed_tumor_rate) == (0.5, 1.0, 0.0)
     assert (other.coverage, other.healthy_accuracy) == (1.0, 0.5)
     assert breakdown.as_dict(got)["west"]["abstention"]["missed_tumor_rate"] is None
+
+
+def test_the_mean_of_the_folds_weighs_each_alike_and_has_an_interval_over_patients() -> None:
+    count = 24
+    folds = ["fold 0"] * 4 + ["fold 1"] * 20
+    answers = [GLIOMA] * 2 + [HEALTHY] * 2 + [GLIOMA] * 20
+    by_fold = found([PLAIN] * count, folds, [GLIOMA] * count, answers)["fold"]
+    mean = by_fold.means["accuracy"]
+    assert mean.value == by_fold.mean == 0.75
+    assert mean.low < 0.75 < mean.high
+    assert by_fold.means["missed_tumor_rate"].value == 0.25
+    assert np.isnan(by_fold.means["false_alarm_rate"].value)
+
+
+def test_only_folds_have_a_mean_and_one_row_has_no_deviation() -> None:
+    west = dataclasses.replace(PLAIN, source="west")
+    by_source = found([PLAIN, west], ["", ""], [GLIOMA] * 2, [GLIOMA] * 2)["source"]
+    assert by_source.means == {}
+    assert dataclasses.replace(by_source, rows=by_source.rows[:1]).deviation == 0.0
+
+
+def test_values_with_most_images_come_first_and_each_has_its_patients() -> None:
+    planes = ["axial", "sagittal", "sagittal", "coronal", "sagittal", "coronal"]
+    records = [dataclasses.replace(PLAIN, plane=plane) for plane in planes]
+    got = found(records, [""] * 6, [GLIOMA, HEALTHY] * 3, [GLIOMA] * 6)["plane"]
+    assert [(row.value, row.images) for row in got.rows] == [
+        ("sagittal", 3), ("coronal", 2), ("axial", 1),
+    ]  # fmt: skip
+    assert [row.groups for row in got.rows] == [3, 2, 1]
+    assert got.title == "Plane"

@@ -1,9 +1,20 @@
 """The cluster bootstrap: what it covers, and that it respects groups."""
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from tumorlens.evaluation.resampling import Sampling, bootstrap, group_weights, interval
+from tumorlens.evaluation import resampling
+from tumorlens.evaluation.resampling import (
+    Sampling,
+    bootstrap,
+    group_weights,
+    interval,
+    mean,
+    named,
+    plain,
+    rounded,
+)
 
 Floats = NDArray[np.float64]
 
@@ -66,3 +77,51 @@ def test_too_few_groups_have_no_interval() -> None:
     value, low, high = mean_of(np.array([1.0, 0.0] * 9), [f"P{i // 2}" for i in range(18)])
     assert value == 0.5
     assert np.isnan([low, high]).all()
+
+
+def test_the_interval_holds_the_middle_95_percent_of_the_resamples() -> None:
+    drawn = np.column_stack([np.arange(1001.0), np.arange(1001.0)[::-1] / 10])
+    low, high = interval(drawn)
+    assert low == pytest.approx([25, 2.5])
+    assert high == pytest.approx([975, 97.5])
+
+
+@pytest.mark.parametrize(("groups", "has_one"), [(9, False), (10, True)])
+def test_ten_groups_are_enough_for_an_interval(groups: int, has_one: bool) -> None:
+    values = np.arange(float(groups))
+    _, low, high = mean_of(values, [str(k) for k in range(groups)])
+    assert np.isfinite([low, high]).all() == has_one
+
+
+def test_the_mean_of_values_and_its_interval() -> None:
+    values, groups = np.repeat([0.0, 1.0], 40), [f"P{k % 20}" for k in range(80)]
+    found = mean(values, groups, Sampling(300, 1))
+    assert found.value == 0.5
+    assert (found.low, found.high) == (0.5, 0.5), "each group has as many of both"
+
+
+def test_chunks_of_resamples_are_the_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many images there are, as many resamples are drawn; a few at a time."""
+    groups = [str(k) for k in range(50)]
+    whole = np.concatenate(list(group_weights(groups, Sampling(33, 2))))
+    monkeypatch.setattr(resampling, "_CHUNK_ELEMENTS", 10 * 50)
+    chunks = list(group_weights(groups, Sampling(33, 2)))
+    assert [len(chunk) for chunk in chunks] == [10, 10, 10, 3]
+    np.testing.assert_array_equal(np.concatenate(chunks), whole)
+
+
+def test_estimates_are_named_and_undefined_numbers_are_null() -> None:
+    groups = [str(k) for k in range(12)]
+    found = named(
+        ["one", "none"], lambda w: np.stack([np.ones(len(w)), np.full(len(w), np.nan)], 1), groups,
+        Sampling(20),
+    )  # fmt: skip
+    assert rounded(found["one"]) == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert rounded(found["none"]) == {"value": None, "low": None, "high": None}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, None), (float("nan"), None), (1 / 3, 0.333333), (2e-7, 0.0)]
+)
+def test_numbers_of_a_record_have_six_decimals(value: float | None, shown: float | None) -> None:
+    assert plain(value) == shown

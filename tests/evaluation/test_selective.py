@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tumorlens.evaluation.resampling import Sampling
-from tumorlens.evaluation.selective import Selective, as_dict, aurc, selective
+from tumorlens.evaluation.selective import Selective, as_dict, aurc, ranking, selective
 
 Floats = NDArray[np.float64]
 
@@ -63,3 +63,25 @@ def test_without_tumours_missed_is_undefined() -> None:
     assert as_dict(got)["at"][0] == {
         "coverage": 1.0, "accuracy": 0.5, "missed_tumor_rate": None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "coverage"), [(1.0, 1.0), (0.99, 0.75), (0.75, 0.75), (0.5, 0.5), (0.49, 0.25)]
+)
+def test_the_coverage_is_the_largest_up_to_the_one_asked_for(asked: float, coverage: float) -> None:
+    got = found([0] * 4, answers((0, 0.9), (0, 0.8), (0, 0.7), (0, 0.6)))
+    assert got.at(asked).coverage == coverage
+
+
+def test_scores_are_ranked_from_the_highest_with_equals_together() -> None:
+    order, ends = ranking(np.array([0.2, 0.9, 0.2, 0.5]))
+    assert order.tolist() == [1, 3, 0, 2]
+    assert ends.tolist() == [0, 1, 3]
+    assert [part.tolist() for part in ranking(np.zeros(0))] == [[], []]
+
+
+def test_the_record_has_a_point_for_each_coverage() -> None:
+    got = as_dict(found([0, 2, 1, 3, 0], np.eye(4)[[0, 2, 1, 3, 2]] * 0.6 + 0.1))
+    assert len(got["at"]) == 5
+    assert got["at"][0] == {"coverage": 1.0, "accuracy": 0.8, "missed_tumor_rate": 0.25}
+    assert got["aurc"]["value"] == pytest.approx(0.2)

@@ -1,8 +1,10 @@
 """The arithmetic of gray."""
 
 import numpy as np
+import pytest
 
-from tumorlens.imaging.gray import finite, luma
+from tumorlens.errors import BlankImageError
+from tumorlens.imaging.gray import finite, gray_bytes, is_colored, luma, without_value
 
 
 def test_gray_stays_gray_exactly() -> None:
@@ -31,3 +33,85 @@ def test_strips_do_not_show() -> None:
 def test_finite_returns_the_same_array_where_nothing_is_wrong() -> None:
     pixels = np.ones((4, 4), dtype=np.float32)
     assert finite(pixels, "x") is pixels
+
+
+@pytest.mark.parametrize("fill", [np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1.1e30])
+def test_what_is_no_intensity_becomes_the_darkest_usable_value(fill: float) -> None:
+    pixels = np.array([[5, fill], [-2, 9]], np.float32)
+    found = finite(pixels, "x")
+    assert found.tolist() == [[5, -2], [-2, 9]]
+    assert found.dtype == np.float32
+
+
+def test_large_intensities_stay() -> None:
+    pixels = np.array([[9e29, -9e29]], np.float32)
+    assert finite(pixels, "x") is pixels
+
+
+def test_without_any_usable_value_an_image_is_blank() -> None:
+    with pytest.raises(BlankImageError, match=r"scan\.nii: no pixel has a finite value"):
+        finite(np.full((3, 3), np.nan, np.float32), "scan.nii")
+
+
+@pytest.mark.parametrize(
+    ("holes", "said"),
+    [
+        (0, None),
+        (1, "less than 0.1% of the samples"),
+        (10, "0.1% of the samples"),
+        (2500, "25.0% of the samples"),
+        (10_000, None),
+    ],
+)
+def test_how_much_of_an_image_has_no_value_is_told(holes: int, said: str | None) -> None:
+    pixels = np.ones(10_000, np.float32)
+    pixels[:holes] = np.nan
+    notes = without_value(pixels.reshape(100, 100))
+    assert [note.partition(" are not usable")[0] for note in notes] == ([said] if said else [])
+
+
+def test_bytes_are_always_finite() -> None:
+    pixels = np.zeros((4, 4), np.uint8)
+    assert finite(pixels, "x") is pixels
+    assert without_value(pixels) == []
+
+
+def test_bytes_of_colour_become_the_bytes_of_their_luma() -> None:
+    color = np.random.default_rng(2).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    found = gray_bytes(color)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, luma(color))
+    plain = color[..., 0]
+    np.testing.assert_array_equal(gray_bytes(np.stack([plain] * 3, axis=-1)), plain)
+
+
+def test_fractions_of_gray_are_not_rounded() -> None:
+    color = np.array([[[0.25, 0.5, 0.125]]], np.float32)
+    assert luma(color)[0, 0] == pytest.approx(0.299 * 0.25 + 0.587 * 0.5 + 0.114 * 0.125)
+
+
+@pytest.mark.parametrize(
+    ("part", "tint", "colored"),
+    [
+        (1.0, 80, True),
+        (0.22, 80, True),
+        (0.18, 80, False),
+        (1.0, 27, True),
+        (1.0, 23, False),
+        (0.0, 0, False),
+    ],
+)
+def test_an_image_is_coloured_if_much_of_what_is_not_black_has_a_colour(
+    part: float, tint: int, colored: bool
+) -> None:
+    """Letters on a gray image, and the tint of a camera, do not make it a map."""
+    color = np.zeros((100, 100, 3), np.uint8)
+    color[50:] = 200
+    color[50:, : round(100 * part), 2] -= np.uint8(tint)
+    assert is_colored(color) is colored
+
+
+def test_a_large_image_is_judged_by_some_of_its_pixels() -> None:
+    color = np.zeros((1, 1, 3), np.uint8) + np.array([200, 40, 40], np.uint8)
+    assert is_colored(np.broadcast_to(color, (3000, 20, 3)))
+    assert not is_colored(np.zeros((300, 300, 3), np.uint8))

@@ -92,3 +92,80 @@ def test_any_size_and_unit(shape: tuple[int, int]) -> None:
     marks = Marks((shape[0] - 1, shape[1] - 1), (0, 0, shape[0], shape[1]))
     data = overlay_png(pixels, random.random(shape, dtype=np.float32), marks)
     assert max(gray(data).shape) < 1300
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "shown"),
+    [(100, 50, (384, 192)), (384, 384, (384, 384)), (700, 500, (700, 500)),
+     (2048, 1024, (1024, 512)), (40, 400, (40, 400))],
+)  # fmt: skip
+def test_the_longer_side_has_384_to_1024_pixels(
+    height: int, width: int, shown: tuple[int, int]
+) -> None:
+    pixels = np.random.default_rng(0).random((height, width), dtype=np.float32)
+    assert gray(captioned_png(pixels, None, [])).shape == shown
+
+
+def test_the_darkest_and_brightest_half_percent_are_clipped() -> None:
+    pixels = np.arange(1000, dtype=np.float32).reshape(20, 50)
+    shown = windowed(pixels)
+    assert (shown[0, :5] == 0).all()
+    assert (shown[-1, -5:] == 1).all()
+    assert shown.ravel()[500] == pytest.approx(0.5, abs=1e-3)
+    assert 0 < shown[0, 6] < shown[-1, -7] < 1
+
+
+@pytest.mark.parametrize("value", [0.0, -7.0, 1e30])
+def test_an_image_of_one_value_is_black(value: float) -> None:
+    assert (windowed(np.full((40, 40), value, np.float32)) == 0).all()
+
+
+def test_an_image_that_is_nearly_all_background_shows_what_there_is() -> None:
+    pixels = np.zeros((200, 200), np.float32)
+    pixels[100, 100] = 3.0
+    assert windowed(pixels)[100, 100] == 1
+    assert windowed(pixels).sum() == 1
+
+
+def test_the_colours_run_from_black_to_pale_yellow() -> None:
+    assert colors(np.array([0.0, 0.5, 1.0])).tolist() == [[0, 0, 4], [188, 55, 84], [252, 255, 164]]
+    assert colors(np.array([[0.0625]]))[0, 0].tolist() == [16, 6, 39]
+
+
+def _rgb(data: bytes) -> NDArray[np.int16]:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"), dtype=np.int16)
+
+
+def test_the_peak_has_a_cross_and_the_box_a_frame() -> None:
+    """Of an image that is drawn twice as large."""
+    pixels = np.zeros((200, 250), np.float32)
+    data = overlay_png(pixels, np.zeros_like(pixels), Marks((60, 100), (40, 70, 90, 131)))
+    drawn = _rgb(data)[:307, :384]
+    scale = 384 / 250
+    cyan = np.argwhere((drawn == [0, 255, 255]).all(axis=2))
+    assert cyan.mean(axis=0) == pytest.approx([60.5 * scale, 100.5 * scale], abs=1)
+    white = np.argwhere((drawn == 255).all(axis=2))
+    (top, left), (bottom, right) = white.min(axis=0), white.max(axis=0)
+    edges = [round(edge * scale) for edge in (40, 70, 90, 131)]
+    assert [top, left, bottom + 1, right + 1] == edges
+
+
+def test_without_a_box_none_is_drawn() -> None:
+    pixels = np.zeros((200, 250), np.float32)
+    drawn = _rgb(overlay_png(pixels, np.zeros_like(pixels), Marks((60, 100), None)))[:307, :384]
+    assert not (drawn == 255).all(axis=2).any()
+
+
+def test_a_caption_is_written_below_in_as_many_lines_as_it_needs() -> None:
+    pixels = np.random.default_rng(0).random((400, 400), dtype=np.float32)
+    plain, short, long, two = (
+        _rgb(captioned_png(pixels, None, caption))
+        for caption in ((), ("A word.",), ("Many words. " * 20,), ("A word.", "Another."))
+    )
+    assert [one.shape[1] for one in (plain, short, long, two)] == [400] * 4
+    assert plain.shape[0] == 400 < short.shape[0] < two.shape[0] < long.shape[0]
+    for written in (short, long, two):
+        np.testing.assert_array_equal(written[:400], plain)
+        assert written[400:].max() > 200
+        assert written[400:, -3:].max() == 0, "no line runs over the edge"

@@ -38,3 +38,12 @@ def test_growth_has_limits() -> None:
         square_pixels(np.zeros((600, 40, 8000), dtype=np.float32), (100.0, 1.0), "here")
     with pytest.raises(LimitExceededError, match="pixels; sides must be"):
         square_pixels(np.zeros((1, 40, 50), dtype=np.float32), (1e9, 1e-9), "here")
+
+
+@pytest.mark.parametrize(("ratio", "is_square"), [(1.0, True), (1.009, True), (1.02, False)])
+def test_spacings_that_differ_by_a_hundredth_are_equal(ratio: float, is_square: bool) -> None:
+    volume = np.random.default_rng(0).random((2, 100, 100), dtype=np.float32)
+    for spacing in ((1.0, ratio), (ratio, 1.0)):
+        found, stated = square_pixels(volume, spacing, "x")
+        assert (found is volume) is is_square
+        assert (stated == spacing) is is_square

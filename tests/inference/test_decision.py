@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tumorlens.bundle import DecisionRule, Thresholds
-from tumorlens.inference.decision import Decisions, decide, decisions, decisions_by_sequence
+from tumorlens.inference.decision import (
+    Decisions,
+    decide,
+    decisions,
+    decisions_by_sequence,
+    kind_shares,
+)
 from tumorlens.labels import CLASSES, class_set
 
 RULE = Thresholds(tumor_threshold=0.7, notumor_threshold=0.9, kind_threshold=0.8)
@@ -119,3 +125,50 @@ def test_without_a_class_for_no_finding_only_the_kind_is_asked() -> None:
     assert held[:2] == ("abstained", None)
     assert held.reason == "glioma 60%; the kind is named if its probability is at least 80%"
     assert decisions(np.stack([sure, unsure]), RULE, KINDS_ALONE).label.tolist() == [0, -1]
+
+
+@pytest.mark.parametrize(
+    ("row", "decision"),
+    [
+        ([0.0625, 0.0, 0.9375, 0.0], "classified"),  # exactly the threshold for no tumour
+        ([0.125, 0.0, 0.875, 0.0], "abstained"),
+        ([0.75, 0.0, 0.25, 0.0], "classified"),  # exactly that for a tumour
+        ([0.625, 0.125, 0.25, 0.0], "detected"),  # 5/6 of a tumour is less than 7/8
+        ([0.875, 0.125, 0.0, 0.0], "classified"),  # exactly that for the kind
+        ([0.6875, 0.0, 0.3125, 0.0], "abstained"),
+    ],
+)
+def test_a_threshold_is_reached_where_it_is_met(row: list[float], decision: str) -> None:
+    rule = Thresholds(tumor_threshold=0.75, notumor_threshold=0.9375, kind_threshold=0.875)
+    assert decide(np.array(row), rule).decision == decision
+
+
+@given(ROWS, ROWS, st.floats(0.5, 1), st.floats(0.5, 1), st.floats(0, 1))
+def test_decisions_of_several_images_are_those_of_each(
+    one: list[float], other: list[float], notumor: float, tumor: float, kind: float
+) -> None:
+    rows = np.array([one, other]) / np.sum([one, other], axis=1, keepdims=True)
+    rule = Thresholds(notumor_threshold=notumor, tumor_threshold=tumor, kind_threshold=kind)
+    together = decisions(rows, rule)
+    alone = [decide(row, rule) for row in rows]
+    assert together.names.tolist() == [found.decision for found in alone]
+    assert [CLASSES[k] if k >= 0 else None for k in together.label] == [x.label for x in alone]
+
+
+@given(ROWS, st.floats(0.5, 0.99), st.floats(0.5, 0.99), st.floats(0, 0.99))
+def test_a_stricter_rule_never_says_more(
+    values: list[float], notumor: float, tumor: float, kind: float
+) -> None:
+    row = np.array(values) / np.sum(values)
+    lax = Thresholds(notumor_threshold=notumor, tumor_threshold=tumor, kind_threshold=kind)
+    strict = Thresholds(
+        notumor_threshold=notumor + 0.01, tumor_threshold=tumor + 0.01, kind_threshold=kind + 0.01
+    )
+    says = {"abstained": 0, "detected": 1, "classified": 2}
+    assert says[decide(row, strict).decision] <= says[decide(row, lax).decision]
+
+
+def test_the_share_of_a_kind_is_that_among_the_kinds() -> None:
+    kind, share = kind_shares(np.array([[0.3, 0.1, 0.5, 0.1], [0.0, 0.0, 1.0, 0.0]]))
+    assert kind.tolist() == [0, 0]
+    assert share == pytest.approx([0.6, 0.0]), "defined even where no tumour is possible"

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tumorlens.inference.evidence import Stack, are_parallel, fuse_positions, parallel_groups
+from tumorlens.inference.evidence import (
+    Stack,
+    are_parallel,
+    fuse,
+    fuse_positions,
+    parallel_groups,
+)
+from tumorlens.labels import class_set
 
 Floats = NDArray[np.float64]
 UP = np.array([0.0, 0.0, 1.0])
@@ -66,3 +73,56 @@ def test_which_series_lie_beside_each_other() -> None:
     for other in (sagittal, moved, above):
         assert not are_parallel(axial, other)
     assert parallel_groups([axial, None, sagittal, tilted, None]) == [[0, 3], [1], [2], [4]]
+
+
+@pytest.mark.parametrize(("degrees", "parallel"), [(29, True), (31, False)])
+@pytest.mark.parametrize("sense", [1, -1])
+def test_series_are_parallel_up_to_thirty_degrees(
+    degrees: float, parallel: bool, sense: int
+) -> None:
+    angle = np.deg2rad(degrees)
+    tilted = stack([0.5] * 20, normal=sense * np.array([0.0, np.sin(angle), np.cos(angle)]))
+    moved = Stack(tilted.centers_mm - tilted.centers_mm.mean(axis=0), tilted.table, "1.2")
+    straight = stack([0.5] * 20, first=-47.5)
+    assert are_parallel(straight, moved) is parallel
+    assert are_parallel(moved, straight) is parallel
+
+
+@pytest.mark.parametrize(
+    ("first", "beside"), [(0, True), (52, True), (54, False), (-41, True), (-43, False)]
+)
+def test_half_of_the_shorter_series_must_lie_beside_the_other(first: float, beside: bool) -> None:
+    """One is 95 mm long, the other 84."""
+    long, short = stack([0.5] * 20), stack([0.5] * 13, first=first, apart=7.0)
+    assert are_parallel(long, short) is beside
+    assert are_parallel(short, long) is beside
+
+
+def test_weights_matter_by_their_ratio_and_a_row_alone_stays() -> None:
+    rows = [np.array([0.7, 0.1, 0.15, 0.05]), np.array([0.1, 0.1, 0.7, 0.1])]
+    assert fuse(rows, [2, 1]) == pytest.approx(fuse(rows, [10, 5]))
+    assert fuse(rows, [1, 0]) == pytest.approx(rows[0])
+    assert fuse([rows[0]] * 3, [0.2, 1, 4]) == pytest.approx(rows[0])
+
+
+def test_no_series_decides_alone_however_sure_it_is() -> None:
+    """Log-odds end at one in a million."""
+    certain, against = np.array([1.0, 0, 0, 0]), np.array([0.0, 0, 1.0, 0])
+    assert fuse([certain, against], [1, 1])[2] == pytest.approx(0.5)
+    assert fuse([certain, against, against], [1, 1, 1])[2] == pytest.approx(0.99, abs=1e-3)
+
+
+def test_without_a_class_for_no_finding_probabilities_are_averaged() -> None:
+    kinds = class_set(["glioma", "meningioma", "pituitary"])
+    rows = [np.array([0.8, 0.1, 0.1]), np.array([0.2, 0.2, 0.6])]
+    assert fuse(rows, [3, 1], kinds) == pytest.approx(0.75 * rows[0] + 0.25 * rows[1])
+
+
+def test_a_series_counts_half_a_slice_beyond_its_ends() -> None:
+    """Of slices 4 mm apart: what is up to 2 mm beyond the last is still seen by it."""
+    coarse = stack([0.02] * 3, apart=4.0)
+    near, beyond = (
+        1 - fuse_positions([stack([0.9] * 4, apart=0.01, first=8 + gap), coarse], [1.0, 1.0])[2]
+        for gap in (1.9, 2.1)
+    )
+    assert beyond > near + 0.15

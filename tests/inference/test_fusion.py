@@ -278,3 +278,58 @@ def test_a_missing_or_mislabelled_series_does_no_harm(careful: Classifier, tumor
         assert study is not None
         assert (study.decision, study.label) == (whole.decision, whole.label)
         assert study.tumor_probability == pytest.approx(whole.tumor_probability)
+
+
+def test_a_sequence_that_counts_nothing_is_not_used(classifier: Classifier) -> None:
+    fusion = FusionRule(weights={"T2": 0.0})
+    info = msgspec.structs.replace(classifier.bundle.info, decision=RULE, fusion=fusion)
+    deaf = Classifier(Bundle(info, classifier.bundle.model), threads=1)
+    t1 = volume("a", probabilities=shares(glioma=0.95), label="glioma", series=series("t1 se"))
+    t2 = volume("b", "abstained", probabilities=shares(glioma=0.5), series=series("t2 tse"))
+    study = fused(deaf, [t1, t2])
+    assert study is not None
+    assert study.tumor_probability == pytest.approx(0.95)
+    assert [(one.sequence, one.weight) for one in study.members] == [("T1", 1.0), (None, 0.0)]
+    assert study.notes == ("1 of 2 series are not used",)
+    assert fused(deaf, [t2, t2]) is None, "nothing is left to answer with"
+
+
+def test_series_of_unknown_sequence_each_stand_for_themselves(careful: Classifier) -> None:
+    nameless = [volume(name, probabilities=shares(glioma=0.9)) for name in "abc"]
+    study = fused(careful, nameless)
+    assert study is not None
+    assert [one.weight for one in study.members] == [1.0, 1.0, 1.0]
+    assert [one.sequence for one in study.members] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("uids", "expected"), [(("1.2", "1.2"), "1.2"), (("1.2", "1.3"), None), ((None, None), None)]
+)
+def test_a_study_has_the_uid_that_all_its_series_state(
+    careful: Classifier, uids: tuple[str | None, ...], expected: str | None
+) -> None:
+    parts = [
+        volume(
+            f"v{k}", probabilities=shares(glioma=0.95),
+            series=msgspec.structs.replace(series("t1"), study_instance_uid=uid),
+        )
+        for k, uid in enumerate(uids)
+    ]  # fmt: skip
+    study = fused(careful, parts)
+    assert study is not None
+    assert study.study_instance_uid == expected
+
+
+def test_images_alone_are_answered_by_the_rule_for_images(classifier: Classifier) -> None:
+    """The rules for whole heads hold where there is a volume."""
+    strict = DecisionRule(tumor_threshold=0.99, notumor_threshold=0.99, kind_threshold=0.99)
+    info = msgspec.structs.replace(
+        classifier.bundle.info, decision=RULE, volume_decisions={"axial": strict, "other": strict}
+    )
+    both = Classifier(Bundle(info, classifier.bundle.model), threads=1)
+    ill = shares(glioma=0.95)
+    images = fused(both, [image(name, probabilities=ill) for name in "ab"])
+    volumes = fused(both, [volume(name, probabilities=ill) for name in "ab"])
+    assert images is not None
+    assert volumes is not None
+    assert (images.decision, volumes.decision) == ("classified", "abstained")

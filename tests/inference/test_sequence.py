@@ -9,6 +9,7 @@ from tumorlens.inference.sequence import (
     contradiction,
     known_sequence,
     predicted_sequence,
+    sequence_of_words,
     stated_sequence,
 )
 
@@ -41,3 +42,39 @@ def test_both_together() -> None:
     assert known_sequence(unsure, "T1") == known_sequence(None, "T1") == "T1"
     assert contradiction(sure, "T1") == ("the header says T1, the image looks like FLAIR",)
     assert contradiction(sure, "FLAIR") == contradiction(unsure, "T1") == contradiction(None, "T1")
+
+
+@pytest.mark.parametrize(
+    ("words", "sequence"),
+    [("AX T1 C+", "T1"), ("t1 +c", "T1CE"), ("T1-C", "T1"), ("T1 GD", "T1CE"), ("t1_km", "T1"),
+     ("T1 KM", "T1CE"), ("T1c", "T1CE"), ("T1 unenhanced", "T1"), ("T1 non-contrast", "T1"),
+     ("T1 without contrast", "T1"), ("T10", None), ("art1", None), ("mp2rage", "T1"),
+     ("BRAVO post", "T1CE"), ("spgr", "T1"), ("T2W", "T2"), ("T2 star", "other"), ("SWI", "other"),
+     ("swan t2", "other"), ("dark-fluid t2", "FLAIR"), ("T1 FLAIR", "FLAIR"), ("TIRM", "FLAIR"),
+     ("T2 post", "T2"), ("dti", None)],
+)  # fmt: skip
+def test_words_of_scanners_and_hospitals(words: str, sequence: str | None) -> None:
+    assert sequence_of_words(words, None, None) == sequence
+    assert sequence_of_words(None, words, None) == sequence, "the sequence's name says it too"
+
+
+def test_a_contrast_agent_that_is_stated_makes_a_t1_enhanced_unless_words_deny_it() -> None:
+    assert sequence_of_words("t1", None, "Gadovist") == "T1CE"
+    assert sequence_of_words("t1 pre", None, "Gadovist") == "T1"
+    assert sequence_of_words("t2", None, "Gadovist") == "T2"
+    assert sequence_of_words(None, None, "Gadovist") is None
+
+
+@pytest.mark.parametrize(("probability", "known"), [(0.8, "FLAIR"), (0.79, "T1")])
+def test_from_four_fifths_on_the_network_is_relied_on(probability: float, known: str) -> None:
+    told = SequenceAnswer(name="FLAIR", probability=probability)
+    assert known_sequence(told, None) == ("FLAIR" if known == "FLAIR" else None)
+    assert known_sequence(told, "T1") == (None if known == "FLAIR" else "T1")
+    assert bool(contradiction(told, "T1")) == (known == "FLAIR")
+
+
+def test_slices_are_averaged_as_probabilities_so_one_sure_slice_does_not_decide() -> None:
+    sure, unsure = [60.0, 0, 0, 0, 0], [0, 2.0, 0, 0, 0]
+    told = predicted_sequence(np.array([sure, unsure, unsure, unsure]))
+    assert told.name == "T1CE"
+    assert told.probability == pytest.approx(0.75 * np.exp(2) / (np.exp(2) + 4))

@@ -1,12 +1,13 @@
 """The sentence that people read first."""
 
+import msgspec
 import pytest
-from tests.answers import image, shares, volume
+from tests.answers import MODEL, image, shares, volume
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.record import Answer, Decision, Failure
 from tumorlens.inference.summary import headline, is_tumor, summarize
-from tumorlens.labels import class_set
+from tumorlens.labels import ClassInfo, ClassSet, class_set
 from tumorlens.text import probability_percent
 
 
@@ -100,3 +101,50 @@ def test_sentences_of_other_classes(
     sentence: str,
 ) -> None:
     assert summarize(decision, label, row, classes=class_set(labels)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("glioma", "others", "kinds"),
+    [
+        (0.5, 0.1, "glioma 50%, meningioma 10%"),
+        (0.5, 0.099, "glioma 50%"),
+        (0.09, 0.08, "glioma 9%"),
+    ],
+)
+def test_kinds_are_named_from_a_tenth_on_and_one_always(
+    glioma: float, others: float, kinds: str
+) -> None:
+    row = shares(glioma=glioma, meningioma=others)
+    assert summarize("detected", None, row).endswith(f"Kind uncertain: {kinds}.")
+
+
+def test_kinds_of_equal_probability_stay_in_the_order_of_the_classes() -> None:
+    told = summarize("detected", None, shares(pituitary=0.4, glioma=0.4, notumor=0.2))
+    assert told.endswith("glioma 40%, pituitary tumour 40%.")
+
+
+@pytest.mark.parametrize("sequence", [None, "T1CE", "T2", "FLAIR", "other"])
+def test_only_plain_t1_has_the_caveat(sequence: str | None) -> None:
+    healthy = summarize("classified", "notumor", shares(glioma=0.02), sequence=sequence)
+    assert healthy == "No tumour seen (98%)."
+
+
+def test_the_caveat_of_plain_t1_is_about_tumours_only() -> None:
+    kinds = class_set(["abscess", "normal"])
+    told = summarize(
+        "classified", "normal", {"abscess": 0.1, "normal": 0.9}, sequence="T1", classes=kinds
+    )
+    assert told == "No finding seen (90%)."
+
+
+def test_a_headline_begins_with_a_capital_and_keeps_the_rest() -> None:
+    """Abbreviations within a name stay as they are."""
+    own = ClassSet(
+        members=(
+            ClassInfo(name="a", display_name="large GBM"),
+            ClassInfo(name="b", display_name="x"),
+        )
+    )
+    model = msgspec.structs.replace(MODEL, classes=own)
+    named = msgspec.structs.replace(image(), label="a", model=model)
+    assert headline(named) == "Large GBM"

@@ -1,7 +1,7 @@
 """Volumes, series and images in one stream of answers."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,10 +16,18 @@ from tumorlens.errors import BlankImageError, CorruptInputError
 from tumorlens.imaging import encode, finder, reader
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import read_study
+from tumorlens.inference.brain_slices import Slices
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Prediction, Result, VolumePrediction
 from tumorlens.inference.stream import outcomes, predict_inputs, study_path
-from tumorlens.inference.volume import Answered, Raw, answer_image, answer_whole, slice_of
+from tumorlens.inference.volume import (
+    Answered,
+    Raw,
+    answer_image,
+    answer_whole,
+    count_slices,
+    slice_of,
+)
 from tumorlens.labels import CLASSES
 from tumorlens.reporting.records import json_line
 
@@ -296,3 +304,46 @@ def test_a_slice_that_came_twice_is_told_in_the_record(
     assert json.loads(json_line(found))["notes"] == [told]
     (alone,) = predict_inputs(classifier, [str(tmp_path / "a")], explain=explain)
     assert json.loads(json_line(alone))["notes"] == []
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_holds_an_image_at_least(classifier: Classifier, size: int) -> None:
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        list(predict_inputs(classifier, [], batch_size=size))
+
+
+def test_slices_count_that_are_of_the_brain_and_not_rejected(
+    classifier: Classifier, stack: MedicalImage
+) -> None:
+    """Where none is, others stand in for them: outside the brain first, the rejected last."""
+    parts = list(answer_image(classifier, stack).parts)
+
+    def counted(brain: Sequence[int], rejected: Sequence[int]) -> list[int]:
+        some = [
+            part
+            if isinstance(part, Failure) or k not in rejected
+            else part._replace(
+                prediction=msgspec.structs.replace(part.prediction, decision="rejected")
+            )
+            for k, part in enumerate(parts)
+        ]
+        inside = np.isin(np.arange(6), brain)
+        found = count_slices(some, Slices(np.arange(0.0, 30.0, 5.0), inside, ""))
+        return [int(k) for k in np.flatnonzero(found)]
+
+    assert counted(brain=[0, 1, 2], rejected=[]) == [0, 2], "the second is blank"
+    assert counted(brain=[0, 1, 2], rejected=[2, 5]) == [0]
+    assert counted(brain=[1, 2], rejected=[2]) == [0, 3, 4, 5]
+    assert counted(brain=[], rejected=[0]) == [2, 3, 4, 5]
+    assert counted(brain=[0, 1, 2], rejected=range(6)) == [0, 2, 3, 4, 5]
+
+
+def test_a_slice_by_itself_is_named_by_its_number_and_an_image_is_itself(
+    stack: MedicalImage,
+) -> None:
+    one = slice_of(stack, 3)
+    assert (one.source, one.is_volume, one.mode) == ("v.tif slice 3", False, "L")
+    np.testing.assert_array_equal(one.pixels, stack.pixels[3])
+    again = slice_of(one, 0)
+    assert again.source == "v.tif slice 3"
+    np.testing.assert_array_equal(again.pixels, one.pixels)

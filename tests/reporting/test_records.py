@@ -5,13 +5,14 @@ import io
 import json
 import os
 
+import msgspec
 import pytest
-from tests.answers import MODEL, REASON, image, shares, volume
+from tests.answers import MODEL, REASON, image, member, series, shares, study, volume
 
 from tumorlens.errors import CorruptInputError
-from tumorlens.inference.record import Decision, Failure, Finding
+from tumorlens.inference.record import Decision, Failure, Finding, SequenceAnswer
 from tumorlens.labels import RESEARCH_NOTICE
-from tumorlens.reporting.records import csv_columns, csv_header, csv_line, json_line
+from tumorlens.reporting.records import csv_columns, csv_header, csv_line, json_line, record
 
 SHARES = {"glioma": 0.9, "meningioma": 0.05, "notumor": 0.04, "pituitary": 0.01}
 ODD_PATHS = [
@@ -95,3 +96,64 @@ def test_csv_of_a_volume_and_a_set() -> None:
 def test_csv_of_a_path_that_is_not_utf8() -> None:
     assert csv_line(image("\udcff.png")).startswith(b"\\udcff.png,classified,glioma,")
     assert shares(glioma=0.2)["notumor"] == pytest.approx(0.8)
+
+
+def _row(line: bytes, classes: tuple[str, ...] = tuple(SHARES)) -> dict[str, str]:
+    text = (csv_header(classes) + line).decode()
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    return row
+
+
+def test_a_class_that_is_called_as_another_column_gets_one_of_its_own() -> None:
+    classes = ("label", "slices", "cyst")
+    columns = csv_columns(classes)
+    assert len(set(columns)) == len(columns)
+    assert {"probability_label", "probability_slices", "cyst", "label", "slices"} <= set(columns)
+    answer = image("a.png", probabilities=SHARES)
+    other = msgspec.structs.replace(
+        answer, probabilities={"label": 0.7, "slices": 0.2, "cyst": 0.1}
+    )
+    row = _row(csv_line(other, classes), classes)
+    assert (row["probability_label"], row["probability_slices"], row["cyst"]) == (
+        "0.700000", "0.200000", "0.100000",
+    )  # fmt: skip
+    assert (row["label"], row["slices"]) == ("glioma", "")
+
+
+def test_probabilities_have_six_decimals_wherever_they_stand() -> None:
+    third = {"glioma": 1 / 3, "meningioma": 2 / 3, "notumor": 1e-9, "pituitary": 0.0}
+    answer = volume("v", probabilities=third, depth=1)
+    part = msgspec.structs.replace(
+        answer.slices[0], probabilities=third, tumor_probability=0.12345678
+    )
+    made = record(msgspec.structs.replace(answer, slices=(part,)))
+    rounded = {"glioma": 0.333333, "meningioma": 0.666667, "notumor": 0.0, "pituitary": 0.0}
+    assert made["probabilities"] == made["slices"][0]["probabilities"] == rounded
+    assert (made["tumor_probability"], made["slices"][0]["tumor_probability"]) == (1.0, 0.123457)
+    row = _row(csv_line(answer))
+    assert (row["glioma"], row["notumor"]) == ("0.333333", "0.000000")
+
+
+def test_the_members_of_a_study_are_rounded_too() -> None:
+    made = record(study(member("a", 1.0, 0.12345678, "T1"), member("b", 0.0, None, None)))
+    assert [one["tumor_probability"] for one in made["members"]] == [0.123457, None]
+
+
+def test_a_study_is_a_row_of_what_it_says_as_a_whole() -> None:
+    row = _row(csv_line(study(member("a", 1.0, 0.5, "T1"))))
+    assert (row["path"], row["label"], row["glioma"]) == ("study", "glioma", "0.850000")
+    assert row["sequence"] == row["slices"] == row["finding_first"] == ""
+
+
+@pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@x", "'=x"])
+def test_no_path_is_a_formula_of_a_spreadsheet(name: str) -> None:
+    assert _row(csv_line(image(name)))["path"] == f"'{name}"
+
+
+def test_the_series_of_a_volume_and_the_sequence_of_an_image_have_columns() -> None:
+    described = msgspec.structs.replace(series("t2 tse"), series_instance_uid="1.2.3")
+    row = _row(csv_line(volume("v", series=described, depth=7)))
+    assert (row["series_description"], row["series_instance_uid"]) == ("t2 tse", "1.2.3")
+    assert (row["slices"], row["finding_first"]) == ("7", "")
+    told = image("a.png", sequence=SequenceAnswer(name="T2", probability=0.9))
+    assert _row(csv_line(told))["sequence"] == "T2"

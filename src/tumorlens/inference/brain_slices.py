@@ -99,7 +99,8 @@ def _coverage_note(along_mm: NDArray[np.float64], *, is_stated: bool) -> str:
     if count >= FEWEST_SLICES and not (is_stated and extent < _LITTLE_MM):
         return ""
     over = f" over {extent:.0f} mm" if is_stated else ""
-    return f"{count} slices{over} show only part of the head; the answer does not cover the rest"
+    shown = "1 slice shows" if count == 1 else f"{count} slices{over} show"
+    return f"{shown} only part of the head; the answer does not cover the rest"
 
 
 def positions(stated_mm: Sequence[float | None], depth: int) -> NDArray[np.float64]:
