@@ -124,7 +124,7 @@ def whole(classifier: Classifier, volume: Volume) -> dict[str, Any]:
     try:
         prediction = answer_whole(classifier, image, answers)
     except BlankImageError as error:
-        return records.record(Failure.of("v", error))
+        return records.record(Failure.from_error("v", error))
     fields = (
         "decision", "label", "summary", "reason", "tumor_probability", "probabilities",
         "prediction_set", "decisive_slice", "is_upright_axial", "sequence", "notes",
@@ -244,7 +244,7 @@ def _answer(
     classifier: Classifier, row: Row, sequence: list[float] | None
 ) -> RawPrediction | Failure:
     if row == "blank":
-        return Failure.of("v", BlankImageError("v: every pixel has the same value"))
+        return Failure.from_error("v", BlankImageError("v: every pixel has the same value"))
     probabilities = (
         np.full(len(CLASSES), 1 / len(CLASSES)) if isinstance(row, str) else np.array(row)
     )

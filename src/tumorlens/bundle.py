@@ -156,8 +156,8 @@ class SiteCalibration(msgspec.Struct, frozen=True, kw_only=True):
     by_class: dict[str, int]
     """Patients of each class."""
     seen_images: str
-    """A few bytes of each image's hash (``evaluation.training_images``): to test on one of them
-    would be to test on what was fitted."""
+    """A few bytes of each image's hash (``evaluation.training_images``): testing on one of them
+    would be testing on what was fitted."""
     fitted: tuple[str, ...] = ()
     """What was fitted to the site, in words."""
     kept: tuple[str, ...] = ()
@@ -176,8 +176,8 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Logits are divided by it before the softmax; fitted on validation."""
     decision: DecisionRule = DecisionRule()
     volume_decisions: dict[WholeKind, DecisionRule] = {}
-    """For whole heads, whose probabilities come about otherwise; by the slices' orientation.
-    Where there is none: as ``decision``."""
+    """For whole heads, whose probabilities are computed differently; by the slices' orientation.
+    Where there is none, ``decision`` applies."""
     fusion: FusionRule = FusionRule()
     """How the series of a study count together."""
     prediction_sets: ConformalThresholds | None = None
@@ -220,7 +220,7 @@ class Bundle:
     gate: bytes | None = None
     """The gate's ONNX file, where there is one."""
     info_sha256: str = ""
-    """Hash of ``bundle.json`` as it was read; empty of a bundle that was not."""
+    """Hash of ``bundle.json`` as it was read; empty for a bundle that was not read."""
 
     @property
     def sha256(self) -> str:
@@ -239,7 +239,7 @@ def locate(name_or_path: str | Path) -> Path:
 
 
 def load(name_or_path: str | Path = "default") -> Bundle:
-    """Load the bundle that ``locate`` finds; raise ``BundleError`` in one clear line."""
+    """Load the bundle that ``locate`` finds; raise ``BundleError``."""
     folder = locate(name_or_path)
     if not _is_folder(folder):
         present = ", ".join(name for name in SHIPPED if _is_folder(_weights() / name)) or "none"

@@ -90,7 +90,7 @@ class StyleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """How another scanner or sequence might have shown the same head. All off by default."""
 
     probability: Share = 0.0
-    """That an image gets a change, for each of the changes apart."""
+    """Probability that an image gets a change, separately for each kind of change."""
     bias_field: NonNegative = 0.4
     """Largest logarithm of a smooth gain over the image, as of a surface coil."""
     tone: NonNegative = 0.7
@@ -171,10 +171,10 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     extra_share: Share = 0.0
     """Share of each batch that is drawn from extra manifests, balanced by source and class."""
     kind_prior: Share = 0.0
-    """How far the kinds of tumour that a source holds are taken for its prior, in the kind's loss.
+    """How far the shares of kinds in a source are taken as its prior, in the kind's loss.
 
-    For the extra manifests only. With 0 the kind is learnt from every source alike. Towards 1 a
-    source that holds one kind teaches less and less of it: that its tumours are gliomas follows
+    For the extra manifests only. With 0 the kind is learnt from every source alike. The nearer to
+    1, the less a source with a single kind teaches about it: that its tumours are gliomas follows
     from the source, not from the image.
     """
     distillation_weight: NonNegative = 0.0
@@ -197,7 +197,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         """Read a recipe; raise ``RecipeError`` naming the file or override and the key at fault.
 
         ``overrides`` are `KEY=VALUE` with dots between the parts of a key and the value as in TOML;
-        what is no TOML value is taken as a string.
+        anything else is taken as a string.
         """
         try:
             settings = tomllib.loads(Path(path).read_text("utf-8"))
@@ -205,16 +205,16 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RecipeError(f"{path}: {error}") from error
-        made = _converted(settings, cls, str(path))
+        config = _converted(settings, cls, str(path))
         for override in overrides:
             _override(settings, override)
             changed = _converted(settings, cls, f"--set {override}")
-            # What one override breaks another may mend; if none does, the first is to be named.
-            both_wrong = isinstance(made, RecipeError) and isinstance(changed, RecipeError)
-            made = made if both_wrong else changed
-        if isinstance(made, RecipeError):
-            raise made
-        return made
+            # A later override may correct an earlier one; if none does, the error names the first.
+            both_wrong = isinstance(config, RecipeError) and isinstance(changed, RecipeError)
+            config = config if both_wrong else changed
+        if isinstance(config, RecipeError):
+            raise config
+        return config
 
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
@@ -230,10 +230,10 @@ def _converted(settings: dict[str, Any], recipe: type[_Table], origin: str) -> _
 
 def _nearest_key(message: str, recipe: type[msgspec.Struct]) -> str:
     """A suggestion where msgspec's ``message`` is about a key that no table of a recipe has."""
-    found = _UNKNOWN_KEY.search(message)
-    if found is None:
+    match = _UNKNOWN_KEY.search(message)
+    if match is None:
         return ""
-    name, table = found.groups()
+    name, table = match.groups()
     keys = list(_keys(recipe))
     elsewhere = [key for key in keys if key.rpartition(".")[2] == name]
     if elsewhere:
@@ -260,7 +260,7 @@ def _keys(table: type[msgspec.Struct], above: str = "") -> Iterator[str]:
 
 
 def _override(settings: dict[str, Any], override: str) -> None:
-    """Change one key of a recipe's tables in place; ``RecipeError`` for what is none."""
+    """Change one key of a recipe's tables in place; raise ``RecipeError`` if it is malformed."""
     key, separator, text = override.partition("=")
     *tables, name = key.strip().split(".")
     if not separator or not all((*tables, name)):

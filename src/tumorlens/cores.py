@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def available_cores() -> int:
-    """How many there are: where a job scheduler or ``taskset`` gives a few, only those."""
+    """Number of cores; only those that a job scheduler or ``taskset`` allows."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def processor() -> str:
-    """Its name, where the system tells."""
+    """Name of the processor, where the system states it."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
@@ -30,7 +30,7 @@ def processor() -> str:
 
 @contextmanager
 def thread_pool() -> "Iterator[ThreadPoolExecutor]":
-    """A thread for each core; BLAS starts none in them, which would only fight over cores."""
+    """A thread for each core; BLAS starts none in them, as they would compete for the cores."""
     from concurrent.futures import ThreadPoolExecutor
 
     from threadpoolctl import threadpool_limits

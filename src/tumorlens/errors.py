@@ -19,7 +19,7 @@ EXIT_DATA_UNUSABLE: Final = 6
 EXIT_RUN_UNUSABLE: Final = 7
 EXIT_CHECK_FAILED: Final = 8
 EXIT_INTERRUPTED: Final = 130
-"""What a shell reports of a program that Ctrl-C ended: 128 + SIGINT."""
+"""What a shell reports for a program that Ctrl-C ended: 128 + SIGINT."""
 EXIT_CODES: Final = {
     EXIT_OK: "success",
     EXIT_FAILURE: "failed for another reason: a full disk, a port in use, a lost connection",
@@ -184,7 +184,7 @@ class AddressError(TumorlensError):
     kind = "address"
 
     @classmethod
-    def of(cls, host: str, port: int, option: str, error: OSError) -> "AddressError":
+    def for_port(cls, host: str, port: int, option: str, error: OSError) -> "AddressError":
         """Say why ``host`` and ``port``, which ``option`` chooses, cannot be listened on."""
         if error.errno == EADDRINUSE:
             return cls(
@@ -214,7 +214,7 @@ class MissingExtraError(TumorlensError):
 
 @contextmanager
 def needing(extra: str, what: str) -> Iterator[None]:
-    """Where something is imported that ``extra`` brings, for ``what``; ``MissingExtraError``."""
+    """For imports that need ``extra``, for ``what``; raises ``MissingExtraError``."""
     try:
         yield
     except ImportError as error:
@@ -222,9 +222,9 @@ def needing(extra: str, what: str) -> Iterator[None]:
 
 
 def install_command(extra: str, *, show_folder: bool = True) -> str:
-    """The command that adds ``extra`` to this installation, of a clone as of a package index.
+    """The command that adds ``extra`` to this installation, from a clone or a package index.
 
-    Without ``show_folder`` it is to be run in the clone, whose place a server tells to nobody.
+    Without ``show_folder`` it is to be run in the clone, whose folder a server does not reveal.
     """
     from importlib.metadata import PackageNotFoundError, distribution
 

@@ -23,13 +23,13 @@ _TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{8}")
 _LEFT_SECONDS: Final = 3600.0
 """Where there are no locks, a temporary file that is older belongs to nobody."""
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
-"""What a spreadsheet runs, and what looks like it after ``spreadsheet_safe``."""
+"""What a spreadsheet would run, with any number of apostrophes before it."""
 
 
 def spreadsheet_safe(text: str) -> str:
     """``text`` for a cell of a CSV file: a spreadsheet must not take it for a formula.
 
-    What begins like one gets an apostrophe before it. ``from_spreadsheet_safe`` takes it away.
+    Text that begins like one gets an apostrophe, which ``from_spreadsheet_safe`` removes.
     """
     return f"'{text}" if _FORMULA.match(text) else text
 
@@ -57,7 +57,7 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
 
     Raises ``OSError`` for anything else: a pipe would wait for ever, a device never ends.
     """
-    # Opened without waiting, and asked what it is afterwards: it may change in between.
+    # Opened without waiting, and checked afterwards: it could change in between.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(file.fileno())
@@ -70,10 +70,10 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Lend a name beside ``path`` to write to; all of it then takes ``path``'s place at once.
+    """Yield a temporary path to write to; the file then replaces ``path`` at once.
 
-    What was there stays where writing fails; the ``OSError`` then names ``path``. What a killed
-    process leaves is for ``sweep``.
+    If writing fails, ``path`` stays as it was; the ``OSError`` then names ``path``. ``sweep``
+    removes what a killed process leaves.
     """
     # A name of its own: two threads may write the same file at once.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -83,13 +83,13 @@ def replacing(path: Path) -> Iterator[Path]:
             sync(temporary)
             temporary.replace(path)
     except OSError as error:
-        # A full disk says so without a name, and that of the temporary file helps nobody.
+        # The error of a full disk has no name, and that of the temporary file does not help.
         if error.filename is None or str(error.filename) == str(temporary):
             error.filename = str(path)
             del error.filename2
         raise
     finally:
-        with suppress(OSError):  # of a disk that cannot be written, which was told already
+        with suppress(OSError):  # the disk cannot be written, which was already reported
             temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
 
@@ -129,7 +129,7 @@ def sweep(folder: Path) -> None:
     """
     for path in list(folder.glob(".*")) if folder.is_dir() else ():
         if _TEMPORARY.fullmatch(path.name):
-            with suppress(OSError):  # it has its name now, or may not be removed
+            with suppress(OSError):  # it was renamed, or may not be removed
                 _remove_left(path)
 
 

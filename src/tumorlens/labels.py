@@ -80,12 +80,12 @@ class ClassSet(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def names(self) -> tuple[str, ...]:
         """Of every class."""
-        return tuple(one.name for one in self.members)
+        return tuple(member.name for member in self.members)
 
     @property
     def display_names(self) -> dict[str, str]:
         """Classes as people read them, keyed by name."""
-        return {one.name: one.display_name for one in self.members}
+        return {member.name: member.display_name for member in self.members}
 
     def display_name(self, label: str) -> str:
         """A class, or another label of a set, as people read it."""
@@ -93,12 +93,12 @@ class ClassSet(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def no_finding_index(self) -> int | None:
-        """Place of the class that means "no finding"."""
+        """Index of the class that means "no finding"."""
         return None if self.no_finding is None else self.names.index(self.no_finding)
 
     @property
     def kinds(self) -> tuple[int, ...]:
-        """Places of all classes but "no finding"."""
+        """Indices of all classes but "no finding"."""
         return tuple(i for i, name in enumerate(self.names) if name != self.no_finding)
 
     @property
@@ -108,7 +108,7 @@ class ClassSet(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.names, *(name for name in vague if name not in self.names))
 
     def correct_classes(self, label: str) -> tuple[int, ...]:
-        """Places of the classes that answer ``label`` rightly; none for ``UNANSWERABLE``.
+        """Indices of the classes that answer ``label`` correctly; none for ``UNANSWERABLE``.
 
         Raises ``KeyError`` for a label that is neither that nor ``answerable``.
         """
@@ -140,7 +140,7 @@ class ClassSet(msgspec.Struct, frozen=True, kw_only=True):
         return f"{word}es" if word.endswith(("s", "x", "z", "ch", "sh")) else f"{word}s"
 
     def finding_probability(self, row: "Sequence[float] | NDArray[np.float64]") -> float | None:
-        """Of all kinds together, out of probabilities (C,); None without a "no finding"."""
+        """Of all kinds together, from probabilities (C,); None without a "no finding"."""
         none = self.no_finding_index
         return None if none is None else min(1.0, max(0.0, 1.0 - float(row[none])))
 
@@ -229,7 +229,7 @@ def class_set(labels: Iterable[str]) -> ClassSet:
     none = [name for name in names if plain_name(name) in _NO_FINDING]
     if len(none) > 1:
         raise ValueError(f"the classes {' and '.join(none)} both mean that nothing is found")
-    known = {one.name: one for one in BRAIN_TUMORS.members}
+    known = {member.name: member for member in BRAIN_TUMORS.members}
     known[ANY_TUMOR] = ClassInfo(name=ANY_TUMOR, display_name="tumour")
     return ClassSet(
         members=tuple(

@@ -1,4 +1,4 @@
-"""How long work tells how far it is."""
+"""How long-running work reports its progress."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -10,14 +10,14 @@ Progress = Callable[[int, int], None]
 
 
 def part_of(progress: Progress | None, before: int, total: int) -> Progress | None:
-    """For one of several pieces of work: ``before`` are done already, of ``total`` in all."""
+    """Progress for one of several pieces of work: ``before`` of ``total`` are already done."""
     if progress is None:
         return None
     return lambda done, _: progress(before + done, total)
 
 
 def reported(items: Iterable[_T], total: int, progress: Progress | None) -> Iterator[_T]:
-    """Yield ``items``, and tell ``progress`` of each when the next is asked for."""
+    """Yield ``items``, and report each to ``progress`` when the next is asked for."""
     for done, item in enumerate(items, start=1):
         yield item
         if progress is not None:

@@ -1,4 +1,4 @@
-"""Text for people: foreign words cut to one safe line; percentages and numbers of things."""
+"""Text for people: untrusted text cut to one safe line; percentages and counts."""
 
 import re
 import unicodedata
@@ -39,7 +39,7 @@ def printable(text: str) -> str:
 
 
 def percent(rate: float, digits: int = 2) -> str:
-    """0.98443 as ``98.44%``: a rate that was counted, which may well be all or none."""
+    """0.98443 as ``98.44%``: a counted rate, which may be 0% or 100%."""
     return f"{100 * rate:.{digits}f}%"
 
 
@@ -57,7 +57,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def listed(items: Sequence[str], most: int) -> str:
-    """The first of ``items``, at most so many, and how many more there are."""
+    """The first ``most`` of ``items``, and how many more there are."""
     more = [f"and {len(items) - most} more"] if len(items) > most else []
     return "; ".join([*items[:most], *more])
 

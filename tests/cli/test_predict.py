@@ -214,7 +214,7 @@ def test_an_interrupted_run_keeps_the_answers_so_far(
     from tumorlens.cli import predict
 
     def interrupted(*_: object, **__: object) -> Iterator[object]:
-        yield Outcome(Failure.of("first.png", MissingInputError("first.png: no such file")))
+        yield Outcome(Failure.from_error("first.png", MissingInputError("first.png: no such file")))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(predict, "_outcomes", interrupted)

@@ -65,7 +65,7 @@ def test_headlines_and_what_counts_as_a_tumour() -> None:
     assert headline(image(label="notumor")) == "No tumour"
     assert headline(volume(decision="detected")) == "Tumour detected, kind uncertain"
     assert headline(image(decision="abstained")) == "Abstained"
-    assert headline(Failure.of("x", CorruptInputError("x: damaged"))) == "Failed"
+    assert headline(Failure.from_error("x", CorruptInputError("x: damaged"))) == "Failed"
     tumours: list[Answer] = [image(), volume(decision="detected")]
     others: list[Answer] = [
         image(label="notumor"),

@@ -64,7 +64,7 @@ def results(
     ]
     shown = list(predict_inputs(classifier, inputs, explain=True))
     plain += predict_inputs(leaving_open, inputs)
-    return [*plain, *refused, *shown, Failure.of("x", CorruptInputError("x: damaged"))]
+    return [*plain, *refused, *shown, Failure.from_error("x", CorruptInputError("x: damaged"))]
 
 
 def test_the_published_schema_is_current(schema: Any, script: ModuleType) -> None:

@@ -22,7 +22,7 @@ ODD_PATHS = [
 
 
 def failed(path: str) -> Failure:
-    return Failure.of(path, CorruptInputError(f"{path}: damaged png"))
+    return Failure.from_error(path, CorruptInputError(f"{path}: damaged png"))
 
 
 @pytest.mark.parametrize("path", ODD_PATHS)

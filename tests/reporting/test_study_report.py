@@ -27,7 +27,7 @@ from tumorlens.reporting.study_report import Entry, entry, strip, write
 
 Gray = NDArray[np.uint8]
 MADE = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-FAILED = Entry(Failure.of("x.png", CorruptInputError("x.png: damaged")))
+FAILED = Entry(Failure.from_error("x.png", CorruptInputError("x.png: damaged")))
 
 
 def test_words_of_an_entry_are_those_of_its_record() -> None:
@@ -206,5 +206,5 @@ def test_a_study_says_what_each_of_its_series_contributes() -> None:
 
 
 def test_what_failed_has_an_entry_without_facts() -> None:
-    failure = Failure.of("x.png", CorruptInputError("x.png: damaged"))
+    failure = Failure.from_error("x.png", CorruptInputError("x.png: damaged"))
     assert entry(failure) == Entry(failure)

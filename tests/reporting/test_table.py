@@ -10,7 +10,7 @@ from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE
 from tumorlens.reporting.table import elide, render
 from tumorlens.text import probability_percent
 
-FAILURE = Failure.of("bad.png", CorruptInputError("bad.png: damaged png (broken)"))
+FAILURE = Failure.from_error("bad.png", CorruptInputError("bad.png: damaged png (broken)"))
 LONG = "/a/very/long/folder/name/that/goes/on/" * 4 + "slice-007.png"
 RESULTS: list[Result] = [image(LONG), image("b.png", label="notumor"), FAILURE]
 FOUND = Finding(first=100, middle=110, last=120)

@@ -112,15 +112,15 @@ class Answer:
 
         Raises ``InputError`` if the file no longer exists.
         """
-        return None if self._shown is None else self._shown.plane.pixels
+        return None if self._displayed is None else self._displayed.plane.pixels
 
     @property
     def heatmap(self) -> NDArray[np.float32] | None:
         """(H, W), 0 to 1: where the network sees a tumour; None if the answer is no tumour."""
-        if self._shown is None or self._shown.heatmap is None:
+        if self._displayed is None or self._displayed.heatmap is None:
             return None
-        plane = self._shown.plane
-        return heatmaps.render(self._shown.heatmap, (plane.height, plane.width))
+        plane = self._displayed.plane
+        return heatmaps.render(self._displayed.heatmap, (plane.height, plane.width))
 
     def to_dict(self) -> dict[str, Any]:
         """The record that ``tumorlens predict --format json`` writes."""
@@ -128,9 +128,10 @@ class Answer:
 
     def png(self) -> bytes | None:
         """PNG of the image with heatmap, answer and notice; None without an image."""
-        if self._shown is None or isinstance(self.result, Failure):
+        displayed = self._displayed
+        if displayed is None or isinstance(self.result, Failure):
             return None
-        return draw(self._shown.plane, self.result, self._shown.heatmap, self._shown.facts)
+        return draw(displayed.plane, self.result, displayed.heatmap, displayed.facts)
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":
         """Draw image, heatmap and answer into ``axes``, or into a new matplotlib figure."""
@@ -176,29 +177,29 @@ class Answer:
     def images(self) -> list[str]:
         """The images for a notebook, as data URIs: without and with the heatmap."""
         try:
-            shown, drawn = self._shown, self.png()
-        except InputError:  # the file has gone since
+            displayed, drawn = self._displayed, self.png()
+        except InputError:  # the file no longer exists
             return []
-        if shown is None or drawn is None:
+        if displayed is None or drawn is None:
             return []
-        plain = encode.data_uri(gray_with_sides(shown.plane.pixels, sides_of(shown.facts)))
-        return [plain, embed_png(drawn)] if shown.heatmap else [embed_png(drawn)]
+        plain = encode.data_uri(gray_with_sides(displayed.plane.pixels, sides_of(displayed.facts)))
+        return [plain, embed_png(drawn)] if displayed.heatmap else [embed_png(drawn)]
 
     @cached_property
-    def _shown(self) -> "_Shown | None":
-        found = self.result
-        if self._read is None or isinstance(found, Failure | StudyPrediction):
+    def _displayed(self) -> "_DisplayedSlice | None":
+        result = self.result
+        if self._read is None or isinstance(result, Failure | StudyPrediction):
             return None
-        image, index = self._read(), displayed_slice(found)
-        heatmap = found.heatmap
-        if heatmap is None and found.decision != REJECTED:
+        image, index = self._read(), displayed_slice(result)
+        heatmap = result.heatmap
+        if heatmap is None and result.decision != REJECTED:
             # The image and the outputs of the network were not kept with the answer.
             (again,) = self._classifier.answer([self._classifier.prepare(slice_of(image, index))])
             heatmap = again.heatmap()
-        return _Shown(slice_of(image, index), heatmap, image.facts)
+        return _DisplayedSlice(slice_of(image, index), heatmap, image.facts)
 
 
-class _Shown(NamedTuple):
+class _DisplayedSlice(NamedTuple):
     """The part of an image that is kept for display: one slice."""
 
     plane: MedicalImage
@@ -228,35 +229,35 @@ class Answers(Sequence[Answer]):
     @property
     def failed(self) -> "Answers":
         """The answers for inputs that could not be used."""
-        return Answers([one for one in self if one.error is not None])
+        return Answers([answer for answer in self if answer.error is not None])
 
     @property
     def studies(self) -> "Answers":
         """The answers for studies of several series."""
-        return Answers([one for one in self if isinstance(one.result, StudyPrediction)])
+        return Answers([answer for answer in self if isinstance(answer.result, StudyPrediction)])
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """The records that ``tumorlens predict --format json`` writes."""
-        return [one.to_dict() for one in self]
+        return [answer.to_dict() for answer in self]
 
     def plot(self, columns: int = _COLUMNS) -> "Figure":
         """Draw all answers with an image, in ``columns`` columns; return the figure."""
         import matplotlib.pyplot as plt
 
-        shown = [one for one in self if one.image is not None]
-        rows = max(1, -(-len(shown) // columns))
+        with_image = [answer for answer in self if answer.image is not None]
+        rows = max(1, -(-len(with_image) // columns))
         size = (3 * columns, 3.4 * rows)
         figure, grid = plt.subplots(
             rows, columns, figsize=size, squeeze=False, layout="constrained"
         )
-        for axes in grid.flat[len(shown) :]:
+        for axes in grid.flat[len(with_image) :]:
             axes.set_axis_off()
-        for one, axes in zip(shown, grid.flat, strict=False):
-            one.plot(axes)
+        for answer, axes in zip(with_image, grid.flat, strict=False):
+            answer.plot(axes)
         return figure
 
     def __repr__(self) -> str:
-        lines = [f"  {one!r}" for one in self[:SHOWN]]
+        lines = [f"  {answer!r}" for answer in self[:SHOWN]]
         lines += [f"  … and {len(self) - SHOWN} more"] if len(self) > SHOWN else []
         return "\n".join([f"<{counted(len(self), 'answer')}", *lines]) + ">"
 

@@ -86,15 +86,15 @@ def audit(
     chosen = None if split is None else split_of(split, data)
     parts = audits.published_parts(manifest) if chosen is None else chosen.parts(manifest)
     name = str(data) if isinstance(data, str | Path) else MANIFEST_FILE
-    found = audits.audit(
+    findings = audits.audit(
         manifest,
         parts,
         manifest_name=name,
         split_name=audits.OWN_SPLIT if chosen is None else chosen.info.name,
     )
     if report is not None:
-        audit_report.write(found, manifest, parts, Path(report))
-    return found
+        audit_report.write(findings, manifest, parts, Path(report))
+    return findings
 
 
 manifest = manifest_of

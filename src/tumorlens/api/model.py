@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.api.answers import Answer, Answers
-from tumorlens.api.sources import Encoded, One, Source, one_or_several
+from tumorlens.api.sources import Encoded, Single, Source, one_or_several
 from tumorlens.bundle import BundleInfo
 from tumorlens.config import Device
 from tumorlens.errors import InputError
@@ -98,7 +98,7 @@ class Model:
     def _repr_html_(self) -> str:
         return render("model.html", info=self.info, sha256=self.classifier.bundle.sha256)
 
-    def _one(self, source: One, *, volume: bool, plane: str) -> Answer:
+    def _one(self, source: Single, *, volume: bool, plane: str) -> Answer:
         if isinstance(source, str | Path):
             read: Callable[[], MedicalImage] = partial(reader.read, source, plane)
             return Answer(answer_image(self.classifier, read()).answer, self.classifier, read)
@@ -106,15 +106,16 @@ class Model:
         return Answer(answer_image(self.classifier, image).answer, self.classifier, lambda: image)
 
     def _each(
-        self, sources: Sequence[One], study: bool, plane: str, tell: Callable[[int, int], None]
+        self, sources: Sequence[Single], study: bool, plane: str, tell: Callable[[int, int], None]
     ) -> Iterator[Answer]:
-        found = [
-            (str(one) if isinstance(one, str | Path) else SOURCE, _found(one)) for one in sources
+        opened = [
+            (str(source) if isinstance(source, str | Path) else SOURCE, _opened(source))
+            for source in sources
         ]
-        files = [one for _, one in found if isinstance(one, finder.Found)]
-        total = len(found) + sum(len(one.inputs) + len(one.failures) - 1 for one in files)
+        files = [content for _, content in opened if isinstance(content, finder.Found)]
+        total = len(opened) + sum(len(part.inputs) + len(part.failures) - 1 for part in files)
         done = 0
-        for answer in self._answers(found, study, plane):
+        for answer in self._answers(opened, study, plane):
             # Answers for studies and failures for missing files of a series are no inputs.
             if done < total and not isinstance(answer.result, StudyPrediction):
                 done += 1
@@ -123,17 +124,17 @@ class Model:
 
     def _answers(
         self,
-        found: Sequence[tuple[str, finder.Found | MedicalImage | InputError]],
+        opened: Sequence[tuple[str, finder.Found | MedicalImage | InputError]],
         study: bool,
         plane: str,
     ) -> Iterator[Answer]:
-        for path, one in found:
-            if isinstance(one, InputError):
-                yield self._failed(path, one)
-            elif isinstance(one, MedicalImage):
-                yield self._answer_image(one)
+        for path, content in opened:
+            if isinstance(content, InputError):
+                yield self._failed(path, content)
+            elif isinstance(content, MedicalImage):
+                yield self._answer_image(content)
             else:
-                yield from self._answer_files(one, path if study else None, plane)
+                yield from self._answer_files(content, path if study else None, plane)
 
     def _answer_image(self, image: MedicalImage) -> Answer:
         try:
@@ -142,13 +143,14 @@ class Model:
             return self._failed(image.source, error)
 
     def _failed(self, path: str, error: InputError) -> Answer:
-        return Answer(Failure.of(path, error), self.classifier)
+        return Answer(Failure.from_error(path, error), self.classifier)
 
-    def _answer_files(self, found: finder.Found, study: str | None, plane: str) -> Iterator[Answer]:
-        for one in outcomes(self.classifier, found.inputs, plane=plane, study=study):
-            read = None if one.source is None else partial(_image_of, one.source, plane)
-            yield Answer(one.result, self.classifier, read)
-        for path, error in found.failures:
+    def _answer_files(self, files: finder.Found, study: str | None, plane: str) -> Iterator[Answer]:
+        for outcome in outcomes(self.classifier, files.inputs, plane=plane, study=study):
+            source = outcome.source
+            read = None if source is None else partial(_image_of, source, plane)
+            yield Answer(outcome.result, self.classifier, read)
+        for path, error in files.failures:
             yield self._failed(path, error)
 
 
@@ -164,11 +166,11 @@ def load(
     return Model(Classifier.load(name_or_path, threads, device))
 
 
-def _image_of(one: Input, plane: str) -> MedicalImage:
-    return one.read(plane).image
+def _image_of(source: Input, plane: str) -> MedicalImage:
+    return source.read(plane).image
 
 
-def _is_several(source: One, *, volume: bool) -> bool:
+def _is_several(source: Single, *, volume: bool) -> bool:
     if isinstance(source, np.ndarray):
         return not volume and (
             source.ndim > 3 or (source.ndim == 3 and source.shape[2] not in (1, 3))
@@ -176,27 +178,27 @@ def _is_several(source: One, *, volume: bool) -> bool:
     return isinstance(source, str | Path) and not finder.names_one(str(source))
 
 
-def _listed(given: One | list[One]) -> Sequence[One]:
+def _listed(given: Single | list[Single]) -> Sequence[Single]:
     if isinstance(given, np.ndarray) and _is_several(given, volume=False):
         return list(given)
     return given if isinstance(given, list) else [given]
 
 
-def _found(one: One) -> finder.Found | MedicalImage | InputError:
-    if isinstance(one, str | Path):
-        return finder.find(str(one))
+def _opened(source: Single) -> finder.Found | MedicalImage | InputError:
+    if isinstance(source, str | Path):
+        return finder.find(str(source))
     try:
-        return _decoded(one, volume=False)
+        return _decoded(source, volume=False)
     except InputError as error:
         return error
 
 
-def _decoded(one: NDArray[np.generic] | MedicalImage | Encoded, *, volume: bool) -> MedicalImage:
-    if isinstance(one, MedicalImage):
-        return one
-    if isinstance(one, Encoded):
-        return reader.read_bytes(one.data, SOURCE)
-    return volume_from_array(one) if volume else from_array(one)
+def _decoded(source: NDArray[np.generic] | MedicalImage | Encoded, *, volume: bool) -> MedicalImage:
+    if isinstance(source, MedicalImage):
+        return source
+    if isinstance(source, Encoded):
+        return reader.read_bytes(source.data, SOURCE)
+    return volume_from_array(source) if volume else from_array(source)
 
 
 def _reporter(progress: Progress | None) -> Callable[[int, int], None]:

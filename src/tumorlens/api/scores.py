@@ -43,7 +43,7 @@ class Scores:
     @property
     def warnings(self) -> list[str]:
         """Important caveats, such as scored images that the bundle was trained on."""
-        return [one.text for one in self.evaluation.warnings]
+        return [warning.text for warning in self.evaluation.warnings]
 
     def to_dict(self) -> dict[str, Any]:
         """The contents of ``evaluation.json``."""
@@ -54,9 +54,9 @@ class Scores:
         return reports.write(folder, self.evaluation, self._manifest)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{title.lower()} {value}" for title, value in self._rows()[:3])
+        rates = ", ".join(f"{title.lower()} {value}" for title, value in self._rows()[:3])
         whole = self.evaluation.measured[0]
-        return f"<Scores of {whole.images} images in {whole.groups} groups: {shown}>"
+        return f"<Scores of {whole.images} images in {whole.groups} groups: {rates}>"
 
     def _repr_html_(self) -> str:
         whole = self.evaluation.measured[0]
@@ -68,10 +68,10 @@ class Scores:
             rows=self._rows(),
             controls=[
                 (
-                    one.description,
-                    reports.show("accuracy", one.accuracy[whole.subset.name]),
+                    control.description,
+                    reports.show("accuracy", control.accuracy[whole.subset.name]),
                 )
-                for one in self.evaluation.controls
+                for control in self.evaluation.controls
             ],
             warnings=self.warnings,
         )

@@ -38,7 +38,7 @@ class Encoded:
     data: bytes
 
 
-One = str | Path | NDArray[np.generic] | MedicalImage | Encoded
+Single = str | Path | NDArray[np.generic] | MedicalImage | Encoded
 
 _ACCEPTED: Final = (
     "accepted are a path, an array (numpy, or what numpy can read, such as a torch tensor in CPU "
@@ -48,29 +48,29 @@ _NO_PIXELS: Final = "OSUTV"
 """Kinds of numpy's types for objects and strings, such as paths, and not for numbers."""
 
 
-def one_or_several(source: Source) -> One | list[One]:
+def one_or_several(source: Source) -> Single | list[Single]:
     """``source`` as a path, an array or an image; a list if it contains several.
 
     Raises a ``TypeError`` that lists the accepted types.
     """
-    found = _as_one(source)
-    if isinstance(found, np.ndarray) and found.ndim == 1 and found.dtype.kind in _NO_PIXELS:
-        return [_one(each) for each in found]
-    if found is not None:
-        return found
+    single = _as_one(source)
+    if isinstance(single, np.ndarray) and single.ndim == 1 and single.dtype.kind in _NO_PIXELS:
+        return [_one(element) for element in single]
+    if single is not None:
+        return single
     if not _is_collection(source):
         raise _refusal(source)
-    return [_one(each) for each in source]
+    return [_one(element) for element in source]
 
 
-def _one(source: Any) -> One:
-    found = _as_one(source)
-    if found is None:
+def _one(source: Any) -> Single:
+    single = _as_one(source)
+    if single is None:
         raise _refusal(source)
-    return found
+    return single
 
 
-def _as_one(source: Any) -> One | None:
+def _as_one(source: Any) -> Single | None:
     """None if ``source`` is not a single input."""
     if isinstance(source, str | Path | np.ndarray | MedicalImage):
         return source

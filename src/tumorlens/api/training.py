@@ -76,8 +76,9 @@ def train(
     parts = split_of(split, data)
     with EpochBar(config.epochs, quiet=not progress) as bar:
         watchers: list[Watcher] = [bar]
-        made = run(config, TrainingData(parts.grouped(manifest), parts), folder, options, watchers)
-    return load(made or folder / BUNDLE_FOLDER)
+        training = TrainingData(parts.grouped(manifest), parts)
+        bundle = run(config, training, folder, options, watchers)
+    return load(bundle or folder / BUNDLE_FOLDER)
 
 
 def _config(

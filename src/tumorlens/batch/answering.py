@@ -71,7 +71,7 @@ class Answerer:
             image = reader.read_bytes(data, name, self._plane)
             return answer_image(self._classifier, image).answer
         except InputError as error:
-            return Failure.of(name, error)
+            return Failure.from_error(name, error)
 
     def _load(self, item: Item) -> bytes:
         if item.kind == "member":
@@ -124,7 +124,7 @@ class Answerer:
             failures += missing
             return _Answered(answer_image(self._classifier, image).answer, digest, image.facts)
         except InputError as error:
-            return _Answered(Failure.of(series.path, error), digest, None)
+            return _Answered(Failure.from_error(series.path, error), digest, None)
 
     def _hash_of(self, locations: Iterable[tuple[str, str | None]]) -> str:
         """One hash for all files of a series: of the hashes of each, in order."""

@@ -77,9 +77,9 @@ def command(
     if batch.replaced:
         old, new = batch.replaced, batch.about.bundle
         note(f"{old} became {new}: all inputs are answered again")
-    found = _run(batch, _engine(engine, processes, ray_address))
-    _show(found)
-    _finish(found, out)
+    final = _run(batch, _engine(engine, processes, ray_address))
+    _show(final)
+    _finish(final, out)
 
 
 def _engine(name: str, processes: int | None, address: str | None) -> "Engine":
@@ -114,21 +114,21 @@ def _run(batch: "Batch", engine: "Engine") -> "Report":
         return batch.run(engine, watch)
 
 
-def _show(found: "Report") -> None:
+def _show(report: "Report") -> None:
     from tumorlens.batch.summary import text
 
-    click.echo(text(found), nl=False)
-    state = "complete" if found.complete else "not complete"
-    click.echo(f"{printable(found.about.source)} by {printable(found.about.bundle)}: {state}")
+    click.echo(text(report), nl=False)
+    state = "complete" if report.complete else "not complete"
+    click.echo(f"{printable(report.about.source)} by {printable(report.about.bundle)}: {state}")
 
 
-def _finish(found: "Report", out: str) -> None:
+def _finish(report: "Report", out: str) -> None:
     from tumorlens.batch.summary import SUMMARY, write_html
 
-    if not found.tally.inputs:
-        raise MissingInputError(f"{found.about.source}: contains no image")
-    write_html(found, out)
+    if not report.tally.inputs:
+        raise MissingInputError(f"{report.about.source}: contains no image")
+    write_html(report, out)
     note(f"wrote {out}/{SUMMARY}")
     note(RESEARCH_NOTICE)
-    if found.tally.errors:
+    if report.tally.errors:
         click.get_current_context().exit(EXIT_SOME_INPUTS_FAILED)

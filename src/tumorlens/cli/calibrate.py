@@ -1,6 +1,7 @@
 """``tumorlens calibrate``: fit temperature, thresholds and prediction sets of a bundle."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,56 +99,56 @@ def command(
             f"it; name a new bundle with --output, or your own folder (./{bundle_name})"
         )
     bundle_folder = bundle.locate(bundle_name).resolve()
-    made = bundle.load(bundle_folder)
+    trained = bundle.load(bundle_folder)
     main, *others = (
         ValidationSet(Manifest.load(path), splits.load(part, path.parent))
         for path, part in ((data, split), *extras)
     )
-    done, found = calibration.calibrate(
-        made,
+    calibrated, outcome = calibration.calibrate(
+        trained,
         main,
         others,
         cache or default_folder(),
-        gate.read_bytes() if gate else made.gate,
+        gate.read_bytes() if gate else trained.gate,
         coverage,
         [
             HeldOutSource(
-                bundle.load(str(place)),
+                bundle.load(str(folder)),
                 Manifest.load(path),
                 None if part == "all" else splits.load(part, path.parent),
             )
-            for place, path, part in held_out
+            for folder, path, part in held_out
         ],
         volumes,
     )
     if licence:
-        info = msgspec.structs.replace(done.info, licence=licence)
-        done = dataclasses.replace(done, info=info)
-    bundle.save(bundle_folder, done.info, done.model, done.gate)
-    _report(done.info, found, coverage)
+        info = msgspec.structs.replace(calibrated.info, licence=licence)
+        calibrated = dataclasses.replace(calibrated, info=info)
+    bundle.save(bundle_folder, calibrated.info, calibrated.model, calibrated.gate)
+    _report(calibrated.info, outcome, coverage)
 
 
-def _report(info: "BundleInfo", found: "AbstentionOutcome", coverage: float) -> None:
+def _report(info: "BundleInfo", outcome: "AbstentionOutcome", coverage: float) -> None:
     """Print what was fitted, and the resulting rates on the validation images."""
     from tumorlens.evaluation.small_samples import no_sets
 
     rule, classes = info.decision, info.classes
-    done = f"on validation {percent(found.coverage, 1)} are classified"
-    done += f", {percent(found.accuracy, 1)} of them correct"
+    done = f"on validation {percent(outcome.coverage, 1)} are classified"
+    done += f", {percent(outcome.accuracy, 1)} of them correct"
     if classes.no_finding is not None and len(classes.kinds) > 1:
-        done += f", {percent(found.detected, 1)} detected"
-    if found.missed_tumor_rate == found.missed_tumor_rate:  # else no image shows a finding
-        done += f", {percent(found.missed_tumor_rate)} of the {classes.findings} missed"
+        done += f", {percent(outcome.detected, 1)} detected"
+    if not math.isnan(outcome.missed_tumor_rate):  # else no image shows a finding
+        done += f", {percent(outcome.missed_tumor_rate)} of the {classes.findings} missed"
     click.echo(f"temperature {info.temperature:.3f}; {_thresholds(rule, classes)}; {done}")
     for name, own in rule.by_sequence.items():
         click.echo(f"{name}: {_thresholds(own, classes)}")
     for kind, own in info.volume_decisions.items():
         click.echo(f"whole heads, {kind}: {_thresholds(own, classes)}")
-    if (kept := info.prediction_sets) is not None:
-        pairs = zip(classes.display_names.values(), kept.thresholds, strict=True)
+    if (sets := info.prediction_sets) is not None:
+        pairs = zip(classes.display_names.values(), sets.thresholds, strict=True)
         thresholds = ", ".join(f"{name} {value:.3f}" for name, value in pairs)
         click.echo(
-            f"prediction sets, {percent(kept.coverage, 0)}: a class is included at or above "
+            f"prediction sets, {percent(sets.coverage, 0)}: a class is included at or above "
             f"{thresholds}"
         )
     else:

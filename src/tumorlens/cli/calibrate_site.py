@@ -37,12 +37,12 @@ def calibrate_site(
     site.require_unseen(parent, manifest.records)
     with progress_bars.bars() as progress:
         cases = site.read_cases(Classifier(parent), manifest, progress("reading cases"))
-        found = site.calibrate_to_site(
+        site_result = site.calibrate_to_site(
             parent, cases, name=folder.name, data_sha256=manifest.sha256, coverage=coverage
         )
-    bundles.save(folder, found.bundle.info, found.bundle.model, found.bundle.gate)
-    page = site_report.write(folder, found)
-    _show(found, folder, page)
+    bundles.save(folder, site_result.bundle.info, site_result.bundle.model, site_result.bundle.gate)
+    page = site_report.write(folder, site_result)
+    _show(site_result, folder, page)
 
 
 def _chosen(manifest: "Manifest", split_name: str | None, data: Path) -> "Manifest":
@@ -62,46 +62,47 @@ def _chosen(manifest: "Manifest", split_name: str | None, data: Path) -> "Manife
     return Manifest(records, manifest.folder)
 
 
-def _show(found: "SiteResult", folder: Path, page: Path) -> None:
+def _show(site_result: "SiteResult", folder: Path, page: Path) -> None:
     from rich.console import Console
     from rich.text import Text
 
     from tumorlens.reporting import site_report
 
     console = Console()
-    console.print(_performance(found))
-    if found.shifts is None:
+    console.print(_performance(site_result))
+    if site_result.shifts is None:
         console.print(Text(site_report.NO_REFERENCE, "yellow"))
     else:
-        console.print(_drift(found))
+        console.print(_drift(site_result))
     for title, lines in (
-        ("Fitted to the site", found.fit.fitted),
-        ("Not fitted", found.fit.unfitted),
+        ("Fitted to the site", site_result.fit.fitted),
+        ("Not fitted", site_result.fit.unfitted),
     ):
         for line in lines:
             console.print(Text(f"{title}: {line}"), soft_wrap=True)
-    for line in site_report.remarks(found):
+    for line in site_report.remarks(site_result):
         console.print(Text(line, "yellow"), soft_wrap=True)
     terminal.finish(console, Bundle=folder, Report=page)
 
 
-def _performance(found: "SiteResult") -> "Table":
+def _performance(site_result: "SiteResult") -> "Table":
     from tumorlens.reporting import site_report
 
-    site = found.site
-    title = f"{found.bundle.info.name}: {site.patients} patients, {site.images} images of this site"
-    table = terminal.table(title, "", found.parent.info.name, "calibrated, cross-validated")
-    for name, before, after in site_report.performance_rows(found):
+    site, info = site_result.site, site_result.bundle.info
+    title = f"{info.name}: {site.patients} patients, {site.images} images of this site"
+    columns = ("", site_result.parent.info.name, "calibrated, cross-validated")
+    table = terminal.table(title, *columns)
+    for name, before, after in site_report.performance_rows(site_result):
         table.add_row(name, before, after)
     return table
 
 
-def _drift(found: "SiteResult") -> "Table":
+def _drift(site_result: "SiteResult") -> "Table":
     table = terminal.table(
         "Are the local images like the training images?",
         "", "training", "here", "outside the middle 98%", "distance", "",
     )  # fmt: skip
-    for shift in found.shifts or ():
+    for shift in site_result.shifts or ():
         table.add_row(
             shift.title, shift.reference, shift.here,
             "" if shift.outside is None else percent(shift.outside, 0),

@@ -48,7 +48,8 @@ def command(
     from tumorlens.cli.progress import bars
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest, join
-    from tumorlens.evaluation import comparison, protocols
+    from tumorlens.evaluation import comparison as comparisons
+    from tumorlens.evaluation import protocols
     from tumorlens.evaluation.resampling import Sampling
     from tumorlens.inference.classifier import Classifier
     from tumorlens.reporting import comparison_report
@@ -57,10 +58,11 @@ def command(
         raise click.UsageError("name at least two runs or bundles to compare")
     if len(set(bundles)) < len(bundles):
         raise click.UsageError("a bundle is named twice")
-    made = [load(name) for name in bundles]
-    names = comparison.unique_names(bundles, [one.info.name for one in made])
+    loaded = [load(name) for name in bundles]
+    names = comparisons.unique_names(bundles, [bundle.info.name for bundle in loaded])
     classifiers = {
-        name: Classifier(one, answer_all=True) for name, one in zip(names, made, strict=True)
+        name: Classifier(bundle, answer_all=True)
+        for name, bundle in zip(names, loaded, strict=True)
     }
     manifest = join([Manifest.load(path) for path in data])
     split = splits.load(split_name, data[0].parent)
@@ -68,62 +70,71 @@ def command(
     protocols.require_part(split, split.parts(manifest), part)
     line = command_line("compare", bundles, data, split_name, {}, part, resamples, seed)
     with bars() as progress:
-        found = comparison.compare(
+        comparison = comparisons.compare(
             classifiers, manifest, split, part=part, sampling=Sampling(resamples, seed),
             command=line, progress=progress("scoring"),
         )  # fmt: skip
-    _show(found, comparison_report.write(report, found))
+    _show(comparison, comparison_report.write(report, comparison))
 
 
-def _show(found: "Comparison", page: Path) -> None:
+def _show(comparison: "Comparison", page: Path) -> None:
     """Print both tables, then the warnings, then the path of the report."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console()
-    console.print(_metrics(found))
-    console.print(_differences(found))
-    for one in found.networks:
-        style = "yellow" if one.evaluation.quotable else "red"
-        for warning in one.evaluation.warnings:
-            console.print(Text(f"{one.name}: {warning.text}", style))
+    console.print(_metrics(comparison))
+    console.print(_differences(comparison))
+    for network in comparison.networks:
+        style = "yellow" if network.evaluation.quotable else "red"
+        for warning in network.evaluation.warnings:
+            console.print(Text(f"{network.name}: {warning.text}", style))
     terminal.finish(console, Report=page)
 
 
-def _metrics(found: "Comparison") -> "Table":
+def _metrics(comparison: "Comparison") -> "Table":
     from tumorlens.cli.evaluation_tables import intervals
     from tumorlens.evaluation import metrics
     from tumorlens.evaluation.comparison import COMPARED
     from tumorlens.reporting.evaluation_report import show, titles
 
-    first = found.first.evaluation
+    first = comparison.first.evaluation
     classes, groups = first.classes, first.measured[0].groups
     split, images = first.plan.split.info.name, len(first.records)
     title = f"{split}, {first.part}: {images} images, {groups} groups"
-    names = (one.name for one in found.networks)
+    names = (network.name for network in comparison.networks)
     table = terminal.table(f"{title} ({intervals(groups)})", "", *names)
     for metric in metrics.asked(COMPARED, classes):
-        row = (show(metric, one.evaluation.estimates[metric]) for one in found.networks)
+        row = (
+            show(metric, network.evaluation.estimates[metric]) for network in comparison.networks
+        )
         table.add_row(titles(classes)[metric], *row)
     return table
 
 
-def _differences(found: "Comparison") -> "Table":
+def _differences(comparison: "Comparison") -> "Table":
     from tumorlens.evaluation import metrics
     from tumorlens.evaluation.comparison import COMPARED
     from tumorlens.reporting.comparison_report import show_difference, show_p
     from tumorlens.reporting.evaluation_report import titles
 
-    rows, classes = found.differences, found.first.evaluation.classes
-    title = f"Difference from {found.first.name}, paired"
-    table = terminal.table(title, "", *(one.name for one in rows))
+    differences, classes = comparison.differences, comparison.first.evaluation.classes
+    title = f"Difference from {comparison.first.name}, paired"
+    table = terminal.table(title, "", *(difference.name for difference in differences))
     for metric in metrics.asked(COMPARED, classes):
-        shown = (show_difference(metric, one.estimates[metric]) for one in rows)
-        table.add_row(titles(classes)[metric], *shown)
+        cells = (
+            show_difference(metric, difference.estimates[metric]) for difference in differences
+        )
+        table.add_row(titles(classes)[metric], *cells)
     table.add_section()
-    table.add_row("only this bundle correct", *(str(one.only_right) for one in rows))
     table.add_row(
-        f"only {found.first.name} correct", *(str(one.only_reference_right) for one in rows)
+        "only this bundle correct", *(str(difference.only_right) for difference in differences)
     )
-    table.add_row("McNemar's exact test, p", *(show_p(one.p_value) for one in rows))
+    table.add_row(
+        f"only {comparison.first.name} correct",
+        *(str(difference.only_reference_right) for difference in differences),
+    )
+    table.add_row(
+        "McNemar's exact test, p", *(show_p(difference.p_value) for difference in differences)
+    )
     return table

@@ -115,7 +115,7 @@ def import_command(
     if image_set == "folder":
         _print_classes(manifest)
         patients_known = any(record.patient for record in manifest)
-        _print_found(importers.find_classes(folder, mapping, group_from), patients_known)
+        _print_left_out(importers.find_classes(folder, mapping, group_from), patients_known)
         if unreadable:
             note(
                 f"left out {counted(len(unreadable), 'file')} that cannot be read: "
@@ -161,25 +161,25 @@ def _print_classes(manifest: "Manifest") -> None:
     click.echo(f"{len(classes)} classes: {', '.join(classes.names)}; {none} means no finding.")
 
 
-def _print_found(found: "Found", patients_known: bool) -> None:
+def _print_left_out(listing: "Found", patients_known: bool) -> None:
     """Print what is not listed and why, and a note if no patient is known."""
     from tumorlens.datasets import class_folders
 
-    for reason, counts in found.left_out.items():
+    for reason, counts in listing.left_out.items():
         number, where = sum(counts.values()), class_folders.described(counts)
         note(f"left out {counted(number, 'file')} ({reason}): {where}")
-    if found.empty:
-        note(f"no image in {', '.join(found.empty)}")
+    if listing.empty:
+        note(f"no image in {', '.join(listing.empty)}")
     if not patients_known:
-        _note_no_patients(found)
+        _note_no_patients(listing)
 
 
-def _note_no_patients(found: "Found") -> None:
+def _note_no_patients(listing: "Found") -> None:
     """Print that each image counts as a patient, and what to type if folders are patients."""
     said = "the patients are not known, so each image counts as a separate patient"
-    depths = {len(one.below) for one in found.files}
+    depths = {len(file.below) for file in listing.files}
     if len(depths) == 1 and (depth := depths.pop()):
-        first = found.files[0]
+        first = listing.files[0]
         note(
             f"{said}. If folders such as {first.label}/{first.below[0]} are patients, run this "
             f"again with --group-from folder:{depth}"

@@ -42,8 +42,8 @@ def command(
     from tumorlens.datasets.manifest import Manifest
 
     about = croissant.About(name or manifest_path.stem, description, licence, url)
-    made = croissant.describe(Manifest.load(manifest_path), manifest_path, about)
-    text = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+    metadata = croissant.describe(Manifest.load(manifest_path), manifest_path, about)
+    text = json.dumps(metadata, indent=2, ensure_ascii=False) + "\n"
     if output == _STANDARD_OUTPUT:
         click.echo(text, nl=False)
         return

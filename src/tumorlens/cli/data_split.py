@@ -92,7 +92,7 @@ def split_command(
         split = splits.load(verified, manifest_path.parent)
         _print_split(split, Manifest.load(manifest_path))
         return
-    shares = None if ratio is None else _ratio(ratio)
+    weights = None if ratio is None else _ratio(ratio)
     default = manifest_path.with_name(f"{manifest_path.stem}-split.csv")
     output = output or (Path(f"{protocol}.csv") if protocol else default)
     _require_free(output)
@@ -111,7 +111,7 @@ def split_command(
         elif kfold is not None:
             split = partition.split_in_folds(manifest, output.stem, kfold, **how)
         else:
-            split = partition.split_by_ratio(manifest, output.stem, shares or (), **how)
+            split = partition.split_by_ratio(manifest, output.stem, weights or (), **how)
     _print_split(split, manifest)
     if protocol is None:
         _note_missing(manifest, split.verify_manifest(manifest))
@@ -133,12 +133,12 @@ def _require_free(output: Path) -> None:
 
 def _ratio(text: str) -> list[float]:
     try:
-        shares = [float(number) for number in text.split("/")]
+        numbers = [float(number) for number in text.split("/")]
     except ValueError:
-        shares = []
-    if len(shares) != 3 or not all(0 < share < math.inf for share in shares):
+        numbers = []
+    if len(numbers) != 3 or not all(0 < number < math.inf for number in numbers):
         raise click.UsageError(f"--ratio {text}: give three positive numbers, as in 70/15/15")
-    return shares
+    return numbers
 
 
 def _with_several(pairs: Iterable[tuple[Hashable, str]]) -> int:
@@ -294,19 +294,19 @@ def print_counts(manifest: "Manifest", parts: Sequence[str], title: str) -> None
 
     labels = [record.label for record in manifest]
     counts = Counter(zip(parts, labels, strict=True))
-    shown = sorted_labels(labels)
+    columns = sorted_labels(labels)
     rows = [
         (part, *row, sum(row))
         for part in sorted(set(parts))
-        for row in [[counts[part, label] for label in shown]]
+        for row in [[counts[part, label] for label in columns]]
     ]
-    lines = [(title, *shown, "all"), *rows]
-    if len(shown) > _MOST_COLUMNS:  # a line for each class instead
+    lines = [(title, *columns, "all"), *rows]
+    if len(columns) > _MOST_COLUMNS:  # a line for each class instead
         lines = list(zip(*lines, strict=True))
     head, *body = lines
     table = Table()
-    for place, name in enumerate(head):
-        table.add_column(str(name), justify="right" if place else "left")
+    for index, name in enumerate(head):
+        table.add_column(str(name), justify="right" if index else "left")
     for row in body:
-        table.add_row(*(f"{one:,}" if isinstance(one, int) else str(one) for one in row))
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
     Console().print(table)

@@ -109,8 +109,8 @@ def _trained(folder: Path, seed: int, manifest: "Manifest", split: "Split") -> "
     how = RunOptions(name="phantom", cache_folder=folder / "cache", threads=1)
     out = _fresh(folder / "training")
     with EpochBar(config.epochs, quiet=is_quiet()) as epochs:
-        made = train(config, TrainingData(manifest, split), out, how, [epochs])
-    return Classifier(walkthrough.declare_use(made or out / "bundle"), threads=1)
+        bundle = train(config, TrainingData(manifest, split), out, how, [epochs])
+    return Classifier(walkthrough.declare_use(bundle or out / "bundle"), threads=1)
 
 
 def _fresh(folder: Path) -> Path:
@@ -131,8 +131,8 @@ def _print(outcome: "DemoResult", page: Path) -> None:
     click.echo(
         f"Phantoms: accuracy {evaluation_report.show('accuracy', accuracy)} on unseen patients"
     )
-    for shown in outcome.images:
-        path, answer = printable(shown.path), shown.answer
+    for image in outcome.images:
+        path, answer = printable(image.path), image.answer
         if isinstance(answer, Prediction):
             click.echo(f"{path}: {answer.decision}: {answer.summary}")
         else:

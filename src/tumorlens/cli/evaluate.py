@@ -221,9 +221,9 @@ def command_line(
         if value is True:
             words.append(name)
         elif value:
-            for one in [value] if isinstance(value, str) else value:
-                several = one if isinstance(one, tuple) else (one,)
-                words += [name, *map(portable, several)]
+            for argument in [value] if isinstance(value, str) else value:
+                arguments = argument if isinstance(argument, tuple) else (argument,)
+                words += [name, *map(portable, arguments)]
     words += ["--part", part, "--resamples", str(resamples), "--seed", str(seed)]
     return shlex.join(words)
 

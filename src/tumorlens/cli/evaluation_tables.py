@@ -72,16 +72,16 @@ def _main(evaluation: "Evaluation", style: str) -> "Table":
     from tumorlens.evaluation import metrics
     from tumorlens.reporting.evaluation_report import comparison, show, titles
 
-    shown = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
+    subsets = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
     name, split = evaluation.title, evaluation.plan.split.info.name
-    heads = [f"{m.subset.title}\n{m.images} images, {m.groups} groups" for m in shown]
+    heads = [f"{m.subset.title}\n{m.images} images, {m.groups} groups" for m in subsets]
     title = f"{name} on {split}, {evaluation.part} ({intervals(evaluation.measured[0].groups)})"
     table = terminal.table(title, "", *heads, style=style)
     (_, own), *controls = comparison(evaluation)
-    table.add_row("Accuracy", *(show("accuracy", own[m.subset.name]) for m in shown))
+    table.add_row("Accuracy", *(show("accuracy", own[m.subset.name]) for m in subsets))
     named = titles(evaluation.classes)
     for metric in metrics.asked(_SHOWN, evaluation.classes):
-        table.add_row(named[metric], *(show(metric, m.estimates[metric]) for m in shown))
+        table.add_row(named[metric], *(show(metric, m.estimates[metric]) for m in subsets))
     if evaluation.patients is not None:
         table.add_section()
         voted = evaluation.patients.estimates
@@ -90,7 +90,7 @@ def _main(evaluation: "Evaluation", style: str) -> "Table":
             table.add_row(title, show(metric, estimate))
     table.add_section()
     for control, accuracy in controls:
-        table.add_row(control, *(show("accuracy", accuracy[m.subset.name]) for m in shown))
+        table.add_row(control, *(show("accuracy", accuracy[m.subset.name]) for m in subsets))
     protocol = evaluation.protocol
     if protocol.paper is not None:
         paper = protocol.paper
@@ -104,16 +104,16 @@ def _breakdown(breakdown: "Breakdown", style: str, evaluation: "Evaluation") -> 
     from tumorlens.evaluation import metrics
     from tumorlens.reporting.evaluation_report import show, titles
 
-    shown = metrics.asked(metrics.RATES, evaluation.classes)
+    rates = metrics.asked(metrics.RATES, evaluation.classes)
     table = terminal.table(f"By {breakdown.title.lower()}", "", "images (groups)")
-    for metric in shown:
+    for metric in rates:
         table.add_column(titles(evaluation.classes)[metric], justify="right", style=style)
     for row in breakdown.rows:
-        rates = (show(metric, row.estimates[metric]) for metric in shown)
-        table.add_row(row.value, f"{row.images} ({row.groups})", *rates)
+        cells = (show(metric, row.estimates[metric]) for metric in rates)
+        table.add_row(row.value, f"{row.images} ({row.groups})", *cells)
     if breakdown.field == "fold":
         table.add_section()
-        means = (show(metric, breakdown.means[metric]) for metric in shown)
+        means = (show(metric, breakdown.means[metric]) for metric in rates)
         table.add_row("mean over folds", "", *means)
         table.add_row("standard deviation", "", f"{100 * breakdown.deviation:.2f} points")
     return table
@@ -134,42 +134,42 @@ def _probes(findings: "tuple[ProbeResult, ...]") -> "Table":
     return table
 
 
-def _corruptions(found: "Corruptions") -> "Table":
+def _corruptions(corruptions: "Corruptions") -> "Table":
     from tumorlens.reporting.evaluation_report import show_rate
 
-    title = f"Errors on {found.images} corrupted images (strength 1 to 5); uncorrupted "
-    relative = [] if found.reference is None else ["relative"]
+    title = f"Errors on {corruptions.images} corrupted images (strength 1 to 5); uncorrupted "
+    relative = [] if corruptions.reference is None else ["relative"]
     table = terminal.table(
-        f"{title}{percent(found.own.clean, 1)}", "", *map(str, range(1, 6)), "mean", *relative
+        f"{title}{percent(corruptions.own.clean, 1)}", "", *map(str, range(1, 6)), "mean", *relative
     )
-    for row in found.rows:
+    for row in corruptions.rows:
         more = [f"{row.relative:.2f}"] if row.relative is not None else []
         errors = (percent(error, 1) for error in (*row.errors, row.mean))
         table.add_row(row.title, *errors, *more)
     table.add_section()
-    mean = show_rate(found.mean_error)
-    more = [] if found.relative is None else [f"{found.relative:.2f}"]
+    mean = show_rate(corruptions.mean_error)
+    more = [] if corruptions.relative is None else [f"{corruptions.relative:.2f}"]
     table.add_row("mean corruption error", *[""] * 5, mean, *more)
     return table
 
 
-def _sets(found: "Sets", style: str, classes: "ClassSet") -> "Table":
+def _sets(sets: "Sets", style: str, classes: "ClassSet") -> "Table":
     from tumorlens.reporting.evaluation_report import set_rows, show_rate
 
     table = terminal.table(
-        f"Prediction sets, stated coverage {percent(found.stated, 0)} (95% intervals)",
+        f"Prediction sets, stated coverage {percent(sets.stated, 0)} (95% intervals)",
         "", "images", "coverage", "binomial interval", "mean size", "one class",
         style=style,
     )  # fmt: skip
-    for name, one in set_rows(found):
-        low, high = one.exact
+    for name, covered in set_rows(sets):
+        low, high = covered.exact
         table.add_row(
-            classes.display_name(name), str(one.images), show_rate(one.coverage),
-            f"{100 * low:.1f} to {100 * high:.1f}", f"{one.size.value:.2f}",
-            percent(one.singletons.value, 1),
+            classes.display_name(name), str(covered.images), show_rate(covered.coverage),
+            f"{100 * low:.1f} to {100 * high:.1f}", f"{covered.size.value:.2f}",
+            percent(covered.singletons.value, 1),
         )  # fmt: skip
-    if found.without:
-        table.caption = f"{found.without} other images have answers for which no sets were fitted"
+    if sets.without:
+        table.caption = f"{sets.without} other images have answers for which no sets were fitted"
     return table
 
 
@@ -178,7 +178,9 @@ def _others(evaluation: "Evaluation") -> str:
 
     table = answers(evaluation)
     rows = [table[name] for name in UNANSWERABLE if name in table]
-    shown = evaluation.classes.display_names
-    row = {name: sum(one[name] for one in rows) for name in shown}
-    said = ", ".join(f"{n} {shown[name]}" for name, n in row.items() if n)
-    return f"{sum(row.values())} images of other diseases, for which no answer is correct: {said}."
+    names = evaluation.classes.display_names
+    counts = {name: sum(row[name] for row in rows) for name in names}
+    said = ", ".join(f"{n} {names[name]}" for name, n in counts.items() if n)
+    return (
+        f"{sum(counts.values())} images of other diseases, for which no answer is correct: {said}."
+    )

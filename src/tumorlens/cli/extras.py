@@ -24,7 +24,7 @@ class Extra:
     def look(self, answered: "Answered") -> Any:
         """Called with each image and its answer; returns what ``take`` needs of them."""
 
-    def take(self, number: int, result: "Result", seen: Any) -> None:
+    def take(self, number: int, result: "Result", from_look: Any) -> None:
         """Called with each result, in order, and what ``look`` returned; None if there is none.
 
         ``number`` counts the results from 1.
@@ -49,10 +49,11 @@ def chosen(
 
 def results_of(outcomes: "Iterable[Outcome]", extras: Sequence[Extra]) -> "Iterator[Result]":
     """The results of ``outcomes``, after all ``extras`` have taken them."""
-    for number, one in enumerate(outcomes, start=1):
-        for place, extra in enumerate(extras):
-            extra.take(number, one.result, one.seen[place] if one.seen else None)
-        yield one.result
+    for number, outcome in enumerate(outcomes, start=1):
+        returned = outcome.from_looks or [None] * len(extras)
+        for extra, from_look in zip(extras, returned, strict=True):
+            extra.take(number, outcome.result, from_look)
+        yield outcome.result
 
 
 class HeatmapFiles(Extra):
@@ -74,10 +75,10 @@ class HeatmapFiles(Extra):
 
         return png_of(answered.image, answered.answer)
 
-    def take(self, number: int, result: "Result", seen: bytes | None) -> None:
+    def take(self, number: int, result: "Result", from_look: bytes | None) -> None:
         """Write the image."""
-        if seen is not None:
-            (self._folder / f"{numbered_name(number, result.path)}.png").write_bytes(seen)
+        if from_look is not None:
+            (self._folder / f"{numbered_name(number, result.path)}.png").write_bytes(from_look)
 
 
 class StudyFile(Extra):
@@ -99,11 +100,11 @@ class StudyFile(Extra):
         self._with_images += with_images
         return entry(answered.answer, answered, with_images=with_images)
 
-    def take(self, number: int, result: "Result", seen: "Entry | None") -> None:  # noqa: ARG002
+    def take(self, number: int, result: "Result", from_look: "Entry | None") -> None:  # noqa: ARG002
         """Keep the entry."""
         from tumorlens.reporting.study_report import entry
 
-        self._entries.append(seen or entry(result))
+        self._entries.append(from_look or entry(result))
 
     def finish(self) -> None:
         """Write the file."""
@@ -131,14 +132,14 @@ class DicomObjects(Extra):
         from tumorlens.reporting.dicom_answer import dicom_answer, is_dicom
 
         if is_dicom(answered.image):
-            for made in dicom_answer(answered):
-                (self._folder / f"{made.sop_instance_uid}.dcm").write_bytes(made.data)
+            for derived in dicom_answer(answered):
+                (self._folder / f"{derived.sop_instance_uid}.dcm").write_bytes(derived.data)
 
 
 class AttentionMaps(Extra):
     """Writes the attention map of each reported tumour.
 
-    NIfTI files are named ``NUMBER-NAME.nii.gz``, by the place among the images that were answered,
+    NIfTI files are named ``NUMBER-NAME.nii.gz``, by the position among the answered images,
     DICOM files by their SOP Instance UID. Files that do not state slice positions get none.
     """
 
@@ -169,11 +170,11 @@ class AttentionMaps(Extra):
         name = numbered_name(self._answered, image.source)
         (self._folder / f"{name}.nii.gz").write_bytes(data)
         if is_dicom(image):
-            made = as_dicom(mask, image, answered.answer)
-            (self._folder / f"{made.sop_instance_uid}.dcm").write_bytes(made.data)
+            derived = as_dicom(mask, image, answered.answer)
+            (self._folder / f"{derived.sop_instance_uid}.dcm").write_bytes(derived.data)
 
 
 def numbered_name(number: int, source: str) -> str:
-    """Name of a file about the image ``source``: its place and its own name, without suffixes."""
+    """Name of a file about the image ``source``: its number and its own name, without suffixes."""
     name = Path(source).stem.removesuffix(".nii")
     return f"{number:05d}-{_ODD.sub('_', name)[:_LONGEST_STEM]}"

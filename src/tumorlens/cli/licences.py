@@ -32,13 +32,13 @@ def command(layout: str) -> None:
 
     Names, versions and licences are as stated by the packages.
     """
-    packages = sorted(installed("tumorlens"), key=lambda one: one.name.lower())
+    packages = sorted(installed("tumorlens"), key=lambda package: package.name.lower())
     if layout == "json":
-        click.echo(json.dumps([one._asdict() for one in packages], indent=2))
+        click.echo(json.dumps([package._asdict() for package in packages], indent=2))
         return
-    width = max(len(one.name) + len(one.version) for one in packages) + 3
-    for one in packages:
-        click.echo(printable(f"{f'{one.name} {one.version}':{width}}{one.licence}"))
+    width = max(len(package.name) + len(package.version) for package in packages) + 3
+    for package in packages:
+        click.echo(printable(f"{f'{package.name} {package.version}':{width}}{package.licence}"))
 
 
 def installed(root: str) -> Iterator[Package]:
@@ -50,12 +50,12 @@ def installed(root: str) -> Iterator[Package]:
             continue
         known.add(name)
         try:
-            found = importlib.metadata.distribution(name)
+            distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue  # of an extra that is not installed, or for another system
-        yield Package(found.metadata["Name"], found.version, _licence(found))
+        yield Package(distribution.metadata["Name"], distribution.version, _licence(distribution))
         # The extras of dependencies are not ours.
-        for requirement in found.requires or ():
+        for requirement in distribution.requires or ():
             if (matched := _NAME.match(requirement)) and (
                 name == root or "extra" not in requirement
             ):
@@ -66,15 +66,15 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _licence(found: importlib.metadata.Distribution) -> str:
+def _licence(distribution: importlib.metadata.Distribution) -> str:
     """The licence from the most exact field that is filled."""
-    metadata = found.metadata
+    metadata = distribution.metadata
     stated, words = (
         "".join(metadata.get_all(field) or ()).strip()
         for field in ("License-Expression", "License")
     )
-    classifiers = [one for one in metadata.get_all("Classifier") or () if one.startswith("License")]
-    names = [one.rpartition(" :: ")[2] for one in classifiers if one.count(" :: ") > 1]
+    lines = [line for line in metadata.get_all("Classifier") or () if line.startswith("License")]
+    names = [line.rpartition(" :: ")[2] for line in lines if line.count(" :: ") > 1]
     short = words if words and "\n" not in words and len(words) <= _LONGEST else ""
     said = stated or short or "; ".join(names)
     return said if said.lower() not in ("", "unknown", "license") else "unknown"

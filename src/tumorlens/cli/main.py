@@ -148,7 +148,7 @@ def _clean_up_on_sigterm() -> None:
 
 def _run() -> int:
     try:
-        # Not click's standalone mode: that ends with 1 on Ctrl-C, and names no program.
+        # Not click's standalone mode: it ends with 1 on Ctrl-C and does not name the program.
         code = cli(standalone_mode=False)
         if sys.stdout is not None:  # it is None if it was closed before the start
             sys.stdout.flush()

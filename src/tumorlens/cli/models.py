@@ -79,7 +79,7 @@ def _bundles() -> list[_Row]:
 
     rows = []
     for name in bundle.SHIPPED:
-        info = (found := bundle.load(name)).info
+        info = (shipped := bundle.load(name)).info
         split = info.training.get("split", {}).get("name", "unknown")
         rows.append(
             _Row(
@@ -88,7 +88,7 @@ def _bundles() -> list[_Row]:
                 info.preprocess.image_size,
                 info.network.parameters,
                 info.network.macs,
-                len(found.model),
+                len(shipped.model),
                 f"{info.network.architecture.get('name', '')}, trained on {split}",
             )
         )

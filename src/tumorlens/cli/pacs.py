@@ -43,7 +43,7 @@ def _titles(
     try:
         if isinstance(given, str):
             return checked_title(given)
-        return tuple(checked_title(one) for one in given)
+        return tuple(checked_title(title) for title in given)
     except ValueError as error:
         raise click.BadParameter(str(error), param=option) from error
 
@@ -192,7 +192,7 @@ def _listening_on(host: str, port: int, option: str) -> Iterator[None]:
     try:
         yield
     except OSError as failed:
-        raise AddressError.of(host, port, option, failed) from failed
+        raise AddressError.for_port(host, port, option, failed) from failed
 
 
 class _Ready(NamedTuple):
@@ -270,7 +270,7 @@ def _check_authorities(file: Path | None) -> None:
 
 
 def _log_only_our_words() -> None:
-    """Log to the error stream what we say; libraries quote identifiers of what they handle."""
+    """Log only our messages, to the error stream; those of libraries quote identifiers."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     own = logging.getLogger("tumorlens")

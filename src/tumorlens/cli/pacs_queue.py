@@ -26,7 +26,7 @@ _studies = click.argument("studies", nargs=-1, metavar="[STUDY]...")
 
 @contextmanager
 def _opening(path: Path, what: str) -> Iterator[None]:
-    """What the system says against opening ``path`` becomes one line."""
+    """Turn the system's error on opening ``path`` into one line."""
     from tumorlens.pacs.private import SpoolError
 
     try:
@@ -45,7 +45,7 @@ def open_spool(folder: Path, quota_bytes: int | None = None) -> "Spool":
 
 
 def _existing(folder: Path) -> "Spool":
-    """The spool in ``folder``, where there is one: to look at it must not make one."""
+    """The spool in ``folder``; looking at it must not create one."""
     from tumorlens.pacs import database
     from tumorlens.pacs.private import SpoolError
 
@@ -90,24 +90,24 @@ def status(folder: Path, as_json: bool, everything: bool) -> None:
     from tumorlens.pacs.spool import SENT
 
     with closing(_existing(folder)) as spool:
-        found = operate.statuses(spool)
+        studies = operate.statuses(spool)
         counts = spool.counts()
-    listed = [one for one in found if everything or one.state != SENT]
+    listed = [study for study in studies if everything or study.state != SENT]
     if as_json:
-        for one in listed:
-            click.echo(json.dumps(msgspec.to_builtins(one)))
+        for study in listed:
+            click.echo(json.dumps(msgspec.to_builtins(study)))
         return
     if listed:
         click.echo(f"{'STUDY':32}  {'STATE':9}  {'IMAGES':>6}  {'TRIES':>5}  {'AGE':>8}  REASON")
-    for one in listed:
-        click.echo(printable(_line(one)))
+    for study in listed:
+        click.echo(printable(_line(study)))
     click.echo(", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "empty")
 
 
-def _line(one: "StudyStatus") -> str:
-    reason = one.reason or (f"{one.unsent} objects to deliver" if one.unsent else "")
-    line = f"{one.study}  {one.state:9}  {one.instances:6}  {one.attempts:5}  {_age(one.age_s):>8}"
-    return f"{line}  {reason}".rstrip()
+def _line(status: "StudyStatus") -> str:
+    reason = status.reason or (f"{status.unsent} objects to deliver" if status.unsent else "")
+    numbers = f"{status.instances:6}  {status.attempts:5}  {_age(status.age_s):>8}"
+    return f"{status.study}  {status.state:9}  {numbers}  {reason}".rstrip()
 
 
 def _age(seconds: float) -> str:

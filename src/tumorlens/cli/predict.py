@@ -96,10 +96,10 @@ def command(
     _check_output(html, "--html")
     classifier = Classifier.load(bundle, threads, device)
     _note_use(classifier)
-    found = finder.find_all(paths, apart=one_study)
-    _check_apart(found, {"--output": output, "--html": html})
+    parts = finder.find_all(paths, apart=one_study)
+    _check_apart(parts, {"--output": output, "--html": html})
     layout = layout or layout_of(output)
-    _note_skipped(found)
+    _note_skipped(parts)
     beside = extras.chosen(classifier.bundle.info, heatmaps, html, dicom, maps)
     settings: dict[str, Any] = {
         "plane": plane,
@@ -109,14 +109,14 @@ def command(
     }
     outcomes = (
         (
-            one
-            for path, part in zip(paths, found, strict=True)
-            for one in _outcomes(classifier, [part], settings | {"study": path})
+            result
+            for path, part in zip(paths, parts, strict=True)
+            for result in _outcomes(classifier, [part], settings | {"study": path})
         )
         if one_study
-        else _outcomes(classifier, found, settings)
+        else _outcomes(classifier, parts, settings)
     )
-    results = _with_progress(extras.results_of(outcomes, beside), found, layout, output)
+    results = _with_progress(extras.results_of(outcomes, beside), parts, layout, output)
     tally = _Tally(results, fail_fast)
     with _destination(output) as stream:
         _write(tally, layout, stream, classifier.classes.names, is_file=output is not None)
@@ -159,16 +159,16 @@ class _Tally:
 
 
 def _outcomes(
-    classifier: "Classifier", found: Iterable["Found"], settings: dict[str, Any]
+    classifier: "Classifier", parts: Iterable["Found"], settings: dict[str, Any]
 ) -> Iterator["Outcome"]:
     """Answers in the order of the command line; neighbouring files are read at once."""
     from tumorlens.inference.record import Failure
     from tumorlens.inference.stream import Outcome, outcomes
 
     entries: list[Input | Failure] = []
-    for part in found:
+    for part in parts:
         entries.extend(part.inputs)
-        entries.extend(Failure.of(path, error) for path, error in part.failures)
+        entries.extend(Failure.from_error(path, error) for path, error in part.failures)
     for failed, run in itertools.groupby(entries, key=lambda entry: isinstance(entry, Failure)):
         if failed:
             yield from (Outcome(entry) for entry in run if isinstance(entry, Failure))
@@ -178,10 +178,10 @@ def _outcomes(
 
 
 def _with_progress(
-    results: Iterator["Result"], found: Iterable["Found"], layout: str, output: Path | None
+    results: Iterator["Result"], parts: Iterable["Found"], layout: str, output: Path | None
 ) -> Iterator["Result"]:
     """Show a progress bar on standard error, unless answers are written to the terminal."""
-    total = sum(len(part.inputs) for part in found)
+    total = sum(len(part.inputs) for part in parts)
     streaming = output is None and layout != "table" and sys.stdout.isatty()
     if total < _PROGRESS_FROM or streaming or not sys.stderr.isatty():
         return results
@@ -262,7 +262,7 @@ def _check_output(output: Path | None, option: str) -> None:
         )
 
 
-def _check_apart(found: Iterable["Found"], written: dict[str, Path | None]) -> None:
+def _check_apart(parts: Iterable["Found"], written: dict[str, Path | None]) -> None:
     """Raise ``BadParameter`` if an output is an input or another output."""
     chosen = {option: path for option, path in written.items() if path is not None}
     if len({path.resolve() for path in chosen.values()}) < len(chosen):
@@ -270,7 +270,7 @@ def _check_apart(found: Iterable["Found"], written: dict[str, Path | None]) -> N
     there = {_identity(path): option for option, path in chosen.items() if path.exists()}
     if not there:
         return
-    for path in (path for part in found for path in part.files):
+    for path in (path for part in parts for path in part.files):
         with contextlib.suppress(OSError, ValueError):  # it gets an error record
             if option := there.get(_identity(Path(path))):
                 raise click.BadParameter(f"{printable(path)} is an input", param_hint=option)
@@ -334,12 +334,12 @@ def _note_use(classifier: "Classifier") -> None:
     detail(f"bundle {model.name} {model.version}, SHA-256 {model.sha256}")
 
 
-def _note_skipped(found: Iterable["Found"]) -> None:
-    skipped = sum(part.skipped for part in found)
+def _note_skipped(parts: Iterable["Found"]) -> None:
+    skipped = sum(part.skipped for part in parts)
     if skipped:
         what = "file that is not an image" if skipped == 1 else "files that are not images"
         note(f"skipped {skipped} {what}")
-    own = sum(part.own for part in found)
+    own = sum(part.own for part in parts)
     if own:
         what = "DICOM object" if own == 1 else "DICOM objects"
         note(f"skipped {own} {what} written by tumorlens")

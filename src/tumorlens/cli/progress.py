@@ -24,11 +24,15 @@ def bars(console: "Console | None" = None, *, at_once: bool = False) -> Iterator
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     )  # fmt: skip
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+    with Bars(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as display:
 
         def named(name: str) -> Progress:
-            task = shown.add_task(name, total=None, visible=at_once)
-            return lambda done, total: shown.update(task, completed=done, total=total, visible=True)
+            task = display.add_task(name, total=None, visible=at_once)
+            return lambda done, total: display.update(
+                task, completed=done, total=total, visible=True
+            )
 
         yield named
 

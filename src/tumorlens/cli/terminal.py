@@ -56,10 +56,10 @@ def table(title: str, *columns: str, style: str = "") -> "Table":
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), title_justify="left")
+    empty = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), title_justify="left")
     for k, name in enumerate(columns):
-        made.add_column(name, justify="right" if k else "left", style=style if k else "")
-    return made
+        empty.add_column(name, justify="right" if k else "left", style=style if k else "")
+    return empty
 
 
 def finish(console: "Console", **written: Path) -> None:

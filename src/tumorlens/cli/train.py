@@ -121,8 +121,8 @@ def command(
         return EpochBar(config.epochs, quiet=is_quiet())
 
     if kfold:
-        if made := train_folds(config, chosen, out, options, bar):
-            _evaluate(made, data, split, out / "report", device)
+        if fold_bundles := train_folds(config, chosen, out, options, bar):
+            _evaluate(fold_bundles, data, split, out / "report", device)
         return
     with bar() as watcher:
         folder = train(config, chosen, out, options, [watcher])

@@ -2,7 +2,7 @@
 
 Coordinates: ``x`` across and ``y`` along the head, 0 in the middle, 1 at the skin; anterior is at
 negative ``y``, the top of the image. Two levels: through the cerebrum, and through the base of
-the skull with orbits, sella, temporal lobes and posterior fossa. Nothing here knows a class.
+the skull with orbits, sella, temporal lobes and posterior fossa. Nothing here depends on the class.
 """
 
 import dataclasses
@@ -46,7 +46,7 @@ class Tissues(NamedTuple):
     marrow: float
     muscle: float
     enhancing: float
-    """Vessels, sinuses, dura, gland: what takes up contrast in health."""
+    """Vessels, sinuses, dura, gland: tissue that enhances in a healthy head."""
 
 
 class Shape(NamedTuple):
@@ -221,7 +221,7 @@ class Head:
         canvas.fill(segment(x, y, (0.0, -0.04), (0.0, 0.13), 0.022), tissue.csf)
 
     def _paint_vessels(self, canvas: Canvas, grid: Grid) -> None:
-        """Cortical vessels seen end on: bright dots near the surface, in every class alike."""
+        """Cortical vessels seen end on: bright dots near the surface, the same for every class."""
         for angle, depth, width in self.vessels:
             reach = self.brain_radius - depth
             at = (reach * float(np.sin(angle)) * 0.97, reach * float(np.cos(angle)) * 0.97)

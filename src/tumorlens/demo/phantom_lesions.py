@@ -1,4 +1,4 @@
-"""The lesions of the phantoms, painted into a head: all that depends on the class.
+"""The lesions of the phantoms, painted into a head: the only part that depends on the class.
 
 Simplified after what radiology textbooks describe on T1 after contrast. A glioma: an irregular
 rim that enhances unevenly around a dark core, in dark oedema. A meningioma: bright, even, sharply
@@ -53,7 +53,7 @@ class Lesion:
         amplitudes = rng.normal(0.0, _ROUGHNESS[label], _HARMONICS.size) / _HARMONICS
         return cls(
             label=label,
-            center=_PLACES[label](rng, head, radius),
+            center=_POSITIONS[label](rng, head, radius),
             radius=radius,
             outline=np.stack([amplitudes, rng.uniform(0, 2 * np.pi, _HARMONICS.size)]),
             signal=rng.uniform(0.62, 0.98),
@@ -79,7 +79,7 @@ class Lesion:
         return where > 0.5
 
     def _radius_at(self, z: float) -> float:
-        """Radius in slice ``z`` of a ball, never under half of it: slices show their lesion."""
+        """Radius in slice ``z`` as of a ball, but at least 0.7 of it: each slice shows it."""
         share: float = max(0.5, 1.0 - (z / (1.6 * self.radius)) ** 2)
         return self.radius * float(share**0.5)
 
@@ -188,7 +188,7 @@ def _place_pituitary(rng: np.random.Generator, head: Head, radius: float) -> tup
     )
 
 
-_PLACES: Final = {
+_POSITIONS: Final = {
     "glioma": _place_glioma,
     "meningioma": _place_meningioma,
     "pituitary": _place_pituitary,

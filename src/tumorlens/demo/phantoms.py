@@ -123,8 +123,8 @@ def write_phantoms(
 
     The files are ``training|testing/<class>/phantom-<seed>-<patient>-<slice>.png``, a patient's
     group being ``phantom-<seed>-<patient>``; lesions have their outline under ``masks/``. As in the
-    public set, and on purpose, the two folders are drawn image by image, so patients are in both,
-    and a few test files are copies of training files: the audit finds them, and
+    public set, and on purpose, each image is assigned to a folder by itself, so patients are
+    in both, and a few test files are copies of training files: the audit finds them, and
     ``phantom_split`` separates them. Overwrites files of these names, deletes none.
     """
     folder = Path(folder)
@@ -149,19 +149,19 @@ def phantom_split(manifest: Manifest) -> Split:
     part_of: dict[str, str] = {}
     for label in CLASSES:
         groups = {r.group for r in manifest if r.label == label}
-        for place, group in enumerate(sorted(groups, key=_rank)):
-            part_of[group] = (TEST, VALIDATION, TRAIN, TRAIN, TRAIN)[place % 5]
-    seen: set[str] = set()
+        for rank, group in enumerate(sorted(groups, key=_hash)):
+            part_of[group] = (TEST, VALIDATION, TRAIN, TRAIN, TRAIN)[rank % 5]
+    hashes_so_far: set[str] = set()
     rows = []
     for record in manifest:
-        part = EXCLUDED if record.sha256 in seen else part_of[record.group]
-        seen.add(record.sha256)
+        part = EXCLUDED if record.sha256 in hashes_so_far else part_of[record.group]
+        hashes_so_far.add(record.sha256)
         rows.append(SplitRow(record.sha256, record.label, record.group, part))
     description = "No phantom patient is in two parts; each distinct image once."
     return build("phantom", description, rows, disjoint=True)
 
 
-def _rank(group: str) -> str:
+def _hash(group: str) -> str:
     return hashlib.sha256(group.encode()).hexdigest()
 
 

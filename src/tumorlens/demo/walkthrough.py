@@ -63,7 +63,7 @@ class GalleryItem:
     """A data URI; empty if the image cannot be read."""
     path: str
     truth: str
-    """Empty for an image of the user, whose truth is not known."""
+    """Empty for an image of the user, whose class is not known."""
     answer: Prediction | Failure
 
 
@@ -86,7 +86,7 @@ class DemoResult:
     @property
     def failed(self) -> int:
         """Number of the user's images that could not be used."""
-        return sum(isinstance(shown.answer, Failure) for shown in self.images)
+        return sum(isinstance(image.answer, Failure) for image in self.images)
 
 
 def is_free(folder: Path) -> bool:
@@ -107,7 +107,7 @@ def run(
     paths: Sequence[str] = (),
     answering: Classifier | None = None,
 ) -> tuple[DemoResult, Path]:
-    """Take all steps; return what was found, and the path of the report.
+    """Take all steps; return the results and the path of the report.
 
     ``classifier_for`` loads the network for the phantoms or, with ``trained_anew``, trains it.
     ``answering`` classifies the user's images, ``paths``.
@@ -115,9 +115,9 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / MARK).exists():
         (folder / MARK).write_bytes(b"{}\n")
-    place = folder / "phantoms"
+    images_folder = folder / "phantoms"
     with step(f"Making phantoms: {patients_per_class} synthetic patients for each class") as bar:
-        path = phantoms.write_phantoms(place, patients_per_class, seed, progress=bar)
+        path = phantoms.write_phantoms(images_folder, patients_per_class, seed, progress=bar)
         manifest = Manifest.load(path)
     with step("Auditing them") as bar:
         parts = audits.published_parts(manifest)
@@ -125,7 +125,7 @@ def run(
         audit_report.write(audit, manifest, parts, folder / "audit")
     with step("Splitting them by patient"):
         split = phantoms.phantom_split(manifest)
-        split.save(place / "split.csv")
+        split.save(images_folder / "split.csv")
     classifier = classifier_for(manifest, split)
     with step("Evaluating on patients that were not used in training") as bar:
         plan = one_split(classifier, split, manifest, TEST)
@@ -133,12 +133,12 @@ def run(
             plan, manifest, part=TEST, sampling=Sampling(_RESAMPLES, 0), progress=bar
         )
         evaluation_report.write(folder / "evaluation", evaluation, manifest)
-        shown = gallery(classifier, evaluation, manifest)
+        test_examples = gallery(classifier, evaluation, manifest)
     with step(f"Classifying your images ({len(paths) or 'none'} given)"):
         images = classify(answering, paths) if answering else []
     outcome = DemoResult(
         seed=seed, manifest=manifest, split=split, audit=audit, evaluation=evaluation,
-        trained_anew=trained_anew, gallery=shown, images=images,
+        trained_anew=trained_anew, gallery=test_examples, images=images,
         image_bundle=answering.bundle if answering else None,
     )  # fmt: skip
     return outcome, write(folder, outcome)
@@ -146,9 +146,9 @@ def run(
 
 def declare_use(folder: Path) -> Bundle:
     """Write into the bundle in ``folder``, trained on phantoms, that it is for phantoms only."""
-    made = bundle.load(folder)
-    info = msgspec.structs.replace(made.info, intended_use=INTENDED_USE)
-    return bundle.save(folder, info, made.model)
+    trained = bundle.load(folder)
+    info = msgspec.structs.replace(trained.info, intended_use=INTENDED_USE)
+    return bundle.save(folder, info, trained.model)
 
 
 def gallery(
@@ -173,20 +173,22 @@ def gallery(
 
 def classify(classifier: Classifier, arguments: Sequence[str]) -> list[GalleryItem]:
     """Classify the images of files, folders and patterns; failures are included."""
-    shown = []
+    gallery_items = []
     for argument in arguments:
-        found = finder.find(argument)
-        for answer in predict_inputs(classifier, found.paths):
+        files = finder.find(argument)
+        for answer in predict_inputs(classifier, files.paths):
             image = _thumbnail(Path(answer.path)) if isinstance(answer, Prediction) else ""
-            shown.append(GalleryItem(image, answer.path, "", _image_only(answer)))
-        failures = [*found.failures, *_volumes(found)]
-        shown += [GalleryItem("", path, "", Failure.of(path, error)) for path, error in failures]
-    return shown
+            gallery_items.append(GalleryItem(image, answer.path, "", _image_only(answer)))
+        failures = [*files.failures, *_volumes(files)]
+        gallery_items += [
+            GalleryItem("", path, "", Failure.from_error(path, error)) for path, error in failures
+        ]
+    return gallery_items
 
 
-def _volumes(found: finder.Found) -> list[tuple[str, InputError]]:
+def _volumes(files: finder.Found) -> list[tuple[str, InputError]]:
     """Errors for series and members of archives, which the gallery does not show."""
-    paths = [one.path for one in found.inputs if not isinstance(one, File)]
+    paths = [source.path for source in files.inputs if not isinstance(source, File)]
     return [(path, _volume(path)) for path in paths]
 
 
@@ -194,7 +196,7 @@ def _image_only(answer: Result) -> Prediction | Failure:
     """``answer``; for a volume a failure that names the command for it."""
     if isinstance(answer, Prediction | Failure):
         return answer
-    return Failure.of(answer.path, _volume(answer.path))
+    return Failure.from_error(answer.path, _volume(answer.path))
 
 
 def _volume(path: str) -> VolumeError:
@@ -247,7 +249,7 @@ def as_dict(outcome: DemoResult) -> dict[str, Any]:
             title: values["all"]._asdict()
             for title, values in evaluation_report.comparison(evaluation)
         },
-        "pictures": [msgspec.to_builtins(shown.answer) for shown in outcome.images],
+        "pictures": [msgspec.to_builtins(image.answer) for image in outcome.images],
     }
 
 

@@ -335,7 +335,7 @@ def score(
             failures.append(answer)
         elif not isinstance(answer, Prediction):
             error = VolumeError(f"{answer.path}: a volume; use one slice at a time")
-            failures.append(Failure.of(answer.path, error))
+            failures.append(Failure.from_error(answer.path, error))
         else:
             rows.append(list((answer.probabilities or {}).values()))
             known = known_sequence(answer.sequence, stated_sequence(outcome.facts))

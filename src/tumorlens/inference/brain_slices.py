@@ -45,7 +45,7 @@ FEWEST_SLICES: Final = 5
 
 
 class Slices(NamedTuple):
-    """What is known of the D slices of a volume."""
+    """What is known about the D slices of a volume."""
 
     along_mm: NDArray[np.float64]
     """(D,): position on the normal, stated or estimated."""
@@ -65,7 +65,7 @@ class Slices(NamedTuple):
 def locate_slices(image: MedicalImage) -> Slices:
     """Positions of the slices of a volume (D, H, W), and which of them show the brain."""
     facts = image.facts
-    stated = [place.along_mm for place in facts.slices] if facts else []
+    stated = [slice_facts.along_mm for slice_facts in facts.slices] if facts else []
     along = positions(stated, image.depth)
     is_stated = len(stated) == image.depth and None not in stated
     return judge_slices(head_profile(image.pixels), along, up_direction(facts), is_stated=is_stated)
@@ -135,7 +135,7 @@ def up_direction(facts: AcquisitionFacts | None) -> int:
         return 0
     if facts.row_direction is None or facts.column_direction is None:
         return 0
-    along = [place.along_mm for place in facts.slices]
+    along = [slice_facts.along_mm for slice_facts in facts.slices]
     first, last = (along[0], along[-1]) if along else (None, None)
     if first is None or last is None or first == last:
         return 0
@@ -171,10 +171,10 @@ def _depth_below_vertex(
     profile: NDArray[np.float64], along: NDArray[np.float64], up: int
 ) -> NDArray[np.float64]:
     """(D,); negative above the head."""
-    shown = np.flatnonzero(profile > _EMPTY)
-    if not len(shown):
+    with_head = np.flatnonzero(profile > _EMPTY)
+    if not len(with_head):
         return np.zeros(len(profile))
-    top = shown[-1] if up > 0 else shown[0]
+    top = with_head[-1] if up > 0 else with_head[0]
     side = np.where((np.arange(len(profile)) - top) * up > 0, -1.0, 1.0)
     depth: NDArray[np.float64] = _cap_depth(profile[top]) + side * np.abs(along - along[top])
     return depth
@@ -187,11 +187,11 @@ def _corrected(
 
     Compares the slices between the vertex (or the emptier end) and the first full slice.
     """
-    shown = np.flatnonzero(profile > _EMPTY)
+    with_head = np.flatnonzero(profile > _EMPTY)
     full = np.flatnonzero(profile >= _FULL)
-    if len(shown) < 2 or not len(full):
+    if len(with_head) < 2 or not len(full):
         return None
-    ends = [(int(shown[0]), int(full[0])), (int(shown[-1]), int(full[-1]))]
+    ends = [(int(with_head[0]), int(full[0])), (int(with_head[-1]), int(full[-1]))]
     known = {1: ends[1], -1: ends[0]}
     end, first_full = known.get(up) or min(ends, key=lambda pair: float(profile[pair[0]]))
     expected = float(_cap_depth(_FULL) - _cap_depth(float(profile[end])))

@@ -103,7 +103,7 @@ class RawPrediction(NamedTuple):
         None for a rejected image, and by default if the answer is "no finding", because there is
         nothing to show.
         """
-        # Here, not above: scipy would slow the start of those who ask for no heatmap.
+        # Imported here: scipy would slow the start where no heatmap is wanted.
         from tumorlens.inference import heatmap
 
         classes = self.prediction.model.class_set
@@ -112,8 +112,8 @@ class RawPrediction(NamedTuple):
             return None
         # A lesion map, trained on outlines, points at tumours better than the class map
         # (docs/measurements.md, Heatmaps).
-        place = self.cam[classes.names.index(label)] if self.lesion is None else self.lesion
-        return heatmap.explain(place, label, self.prepared.square, self.prepared.shape)
+        cam = self.cam[classes.names.index(label)] if self.lesion is None else self.lesion
+        return heatmap.explain(cam, label, self.prepared.square, self.prepared.shape)
 
 
 class Classifier:
@@ -182,20 +182,20 @@ class Classifier:
         with np.errstate(over="ignore"):
             windowed = preprocessing.Windowed(image.samples, config, image.source)
             pixels, square = windowed.fit(config)
-            seen = None
+            gate_pixels = None
             if self._gate is not None:
-                seen = self._gate.preprocess(image, windowed)
+                gate_pixels = self._gate.preprocess(image, windowed)
         shape = image.height, image.width
         refusal = "" if self._answer_all else layout.refusal(windowed.samples)
         return PreparedImage(
-            image.source, pixels, square, shape, seen, image.notes, refusal, image.facts
+            image.source, pixels, square, shape, gate_pixels, image.notes, refusal, image.facts
         )
 
     def answer(self, prepared: Sequence[PreparedImage]) -> list["RawPrediction"]:
         """Classify prepared images, in order."""
         if not prepared:
             return []
-        outputs = self.forward(np.stack([one.pixels for one in prepared]))
+        outputs = self.forward(np.stack([image.pixels for image in prepared]))
         table = softmax(outputs.logits, self.bundle.info.temperature)
         nothing = [None] * len(prepared)
         lesions = nothing if outputs.lesion is None else list(outputs.lesion[:, 0])
@@ -223,10 +223,10 @@ class Classifier:
 
     def gate_scores(self, prepared: Sequence[PreparedImage]) -> NDArray[np.float64] | None:
         """(N,): score of the gate for each image; None if the bundle has no gate."""
-        seen = [one.gate_pixels for one in prepared if one.gate_pixels is not None]
-        if self._gate is None or len(seen) < len(prepared):
+        pixels = [image.gate_pixels for image in prepared if image.gate_pixels is not None]
+        if self._gate is None or len(pixels) < len(prepared):
             return None
-        return self._gate.scores(np.stack(seen))
+        return self._gate.scores(np.stack(pixels))
 
     def rejections(
         self, prepared: Sequence[PreparedImage], gate_scores: NDArray[np.float64] | None
@@ -235,7 +235,7 @@ class Classifier:
         refusals = [""] * len(prepared)
         if self._gate is not None and gate_scores is not None:
             refusals = self._gate.refusals(gate_scores)
-        return [one.refusal or said for one, said in zip(prepared, refusals, strict=True)]
+        return [image.refusal or refusal for image, refusal in zip(prepared, refusals, strict=True)]
 
     def conclude(
         self,

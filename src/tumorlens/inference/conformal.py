@@ -23,9 +23,9 @@ def prediction_sets(
     enlarges the sets, so the coverage is kept.
     """
     fitted = rule.thresholds if decision == CLASSIFIED else rule.by_decision[decision]
-    kept: NDArray[np.bool_] = probabilities >= np.minimum(fitted, NEVER_EXCLUDED_FROM)
-    kept[np.arange(len(kept)), probabilities.argmax(axis=1)] = True
-    return kept
+    included: NDArray[np.bool_] = probabilities >= np.minimum(fitted, NEVER_EXCLUDED_FROM)
+    included[np.arange(len(included)), probabilities.argmax(axis=1)] = True
+    return included
 
 
 def has_sets(rule: ConformalThresholds, decision: str) -> bool:
@@ -49,5 +49,5 @@ def named(
     """
     if rule is None or decision == REJECTED or not has_sets(rule, decision):
         return None
-    (kept,) = prediction_sets(row[np.newaxis], rule, decision)
-    return tuple(classes.names[k] for k in np.argsort(-row, kind="stable") if kept[k])
+    (included,) = prediction_sets(row[np.newaxis], rule, decision)
+    return tuple(classes.names[k] for k in np.argsort(-row, kind="stable") if included[k])

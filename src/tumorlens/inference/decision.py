@@ -52,10 +52,10 @@ class Decisions(NamedTuple):
     def joined(cls, parts: "Sequence[Decisions]") -> "Decisions":
         """Concatenate the decisions on several sets of images."""
         nothing = cls(np.zeros(0, dtype=np.int8), np.zeros(0, dtype=np.int64))
-        both = [nothing, *parts]
+        parts = [nothing, *parts]
         return cls(
-            np.concatenate([one.presence for one in both]),
-            np.concatenate([one.label for one in both]),
+            np.concatenate([part.presence for part in parts]),
+            np.concatenate([part.label for part in parts]),
         )
 
 
@@ -84,22 +84,21 @@ def decisions_by_sequence(
 
     ``sequences`` (N,): None where it is not known.
     """
-    found = decisions(probabilities, rule, classes)
+    presence, label = decisions(probabilities, rule, classes)
     for name, own in rule.by_sequence.items():
         member = np.array([sequence == name for sequence in sequences], dtype=np.bool_)
-        some = decisions(probabilities[member], own, classes)
-        found.presence[member], found.label[member] = some
-    return found
+        presence[member], label[member] = decisions(probabilities[member], own, classes)
+    return Decisions(presence, label)
 
 
 def kind_shares(
     probabilities: NDArray[np.float64], classes: ClassSet = BRAIN_TUMORS
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The most probable kind of each row (N, C), and its share given a finding: (N,) each."""
-    places = np.asarray(classes.kinds, dtype=np.int64)
-    kinds = probabilities[:, places]
+    indices = np.asarray(classes.kinds, dtype=np.int64)
+    kinds = probabilities[:, indices]
     share: NDArray[np.float64] = kinds.max(axis=1) / np.maximum(kinds.sum(axis=1), _TINY)
-    return places[kinds.argmax(axis=1)], share
+    return indices[kinds.argmax(axis=1)], share
 
 
 def _presence(

@@ -53,78 +53,78 @@ def fuse(
     if not share.sum() > 0:
         raise ValueError("no series has a weight")
     share = share / share.sum()
-    place = classes.no_finding_index
-    if place is None:
+    none = classes.no_finding_index
+    if none is None:
         mean: Floats = share @ table
         return mean
-    odds = float(share @ _odds(table, place))
+    odds = float(share @ _odds(table, none))
     kinds = table.copy()
-    kinds[:, place] = 0.0
+    kinds[:, none] = 0.0
     # A series with a higher tumour probability counts more for the kind.
-    (joined,) = _with_odds((share @ kinds)[np.newaxis], np.array([odds]), place)
+    (joined,) = _with_odds((share @ kinds)[np.newaxis], np.array([odds]), none)
     fused: Floats = joined
     return fused
 
 
-def _odds(table: Floats, place: int) -> Floats:
-    """Log-odds (N,) of a finding, of probabilities (N, C)."""
-    none = np.clip(table[:, place], _TINY, 1.0 - _TINY)
-    return np.log((1.0 - none) / none)
+def _odds(table: Floats, none: int) -> Floats:
+    """Log-odds (N,) of a finding, from probabilities (N, C); ``none`` is "no finding"."""
+    clipped = np.clip(table[:, none], _TINY, 1.0 - _TINY)
+    return np.log((1.0 - clipped) / clipped)
 
 
-def _with_odds(kinds: Floats, odds: Floats, place: int) -> Floats:
-    """Probabilities (N, C) from shares of the kinds (N, C), 0 at ``place``, and log-odds (N,)."""
-    found = 1.0 / (1.0 + np.exp(-odds))
-    table: Floats = kinds * (found / np.maximum(kinds.sum(axis=1), _TINY**2))[:, np.newaxis]
-    table[:, place] = 1.0 - table.sum(axis=1)
+def _with_odds(kinds: Floats, odds: Floats, none: int) -> Floats:
+    """Probabilities (N, C) from shares of the kinds (N, C), 0 at ``none``, and log-odds (N,)."""
+    finding = 1.0 / (1.0 + np.exp(-odds))
+    table: Floats = kinds * (finding / np.maximum(kinds.sum(axis=1), _TINY**2))[:, np.newaxis]
+    table[:, none] = 1.0 - table.sum(axis=1)
     return table
 
 
-def parallel_groups(stacks: Sequence[Stack | None]) -> list[list[int]]:
+def parallel_groups(series: Sequence[Stack | None]) -> list[list[int]]:
     """Indices of ``stacks`` that are parallel; a series without geometry is a group of its own."""
     groups: list[list[int]] = []
-    for place, stack in enumerate(stacks):
+    for index, stack in enumerate(series):
         for group in groups:
-            first = stacks[group[0]]
+            first = series[group[0]]
             if stack is not None and first is not None and are_parallel(first, stack):
-                group.append(place)
+                group.append(index)
                 break
         else:
-            groups.append([place])
+            groups.append([index])
     return groups
 
 
-def are_parallel(one: Stack, other: Stack) -> bool:
+def are_parallel(stack: Stack, other: Stack) -> bool:
     """Whether two series show the same part of the head in about the same plane."""
-    frames = {one.frame_of_reference, other.frame_of_reference} - {None}
-    if len(frames) > 1 or abs(float(one.normal @ other.normal)) < _PARALLEL:
+    frames = {stack.frame_of_reference, other.frame_of_reference} - {None}
+    if len(frames) > 1 or abs(float(stack.normal @ other.normal)) < _PARALLEL:
         return False
     (low, high), (below, above) = (
         (float(along.min()), float(along.max()))
-        for along in (stack.centers_mm @ one.normal for stack in (one, other))
+        for along in (centers @ stack.normal for centers in (stack.centers_mm, other.centers_mm))
     )
     shared = min(high, above) - max(low, below)
     return shared >= _OVERLAP * min(high - low, above - below)
 
 
 def fuse_positions(
-    stacks: Sequence[Stack], weights: Sequence[float], classes: ClassSet = BRAIN_TUMORS
+    series: Sequence[Stack], weights: Sequence[float], classes: ClassSet = BRAIN_TUMORS
 ) -> Floats:
     """Probabilities (C,) of parallel series, combined at each position and then aggregated."""
-    finest = max(stacks, key=lambda stack: len(stack.table))
-    along = _positions(stacks, finest.normal)
-    resampled = [_resampled(stack, along, finest.normal, classes) for stack in stacks]
+    finest = max(series, key=lambda stack: len(stack.table))
+    along = _positions(series, finest.normal)
+    resampled = [_resampled(stack, along, finest.normal, classes) for stack in series]
     table = np.full((len(along), len(classes)), np.nan)
-    for place in range(len(along)):
-        present = [k for k, rows in enumerate(resampled) if not np.isnan(rows[place, 0])]
-        rows = [resampled[k][place] for k in present]
-        table[place] = fuse(rows, [weights[k] for k in present], classes)
+    for index in range(len(along)):
+        present = [k for k, rows in enumerate(resampled) if not np.isnan(rows[index, 0])]
+        rows = [resampled[k][index] for k in present]
+        table[index] = fuse(rows, [weights[k] for k in present], classes)
     return aggregate(table, along, classes).probabilities
 
 
-def _positions(stacks: Sequence[Stack], normal: Floats) -> Floats:
+def _positions(series: Sequence[Stack], normal: Floats) -> Floats:
     """(N,): positions of the stack with most slices, and those of others beyond its ends."""
-    of_each = sorted((stack.centers_mm @ normal for stack in stacks), key=len, reverse=True)
+    of_each = sorted((stack.centers_mm @ normal for stack in series), key=len, reverse=True)
     along = np.sort(of_each[0])
     for other in of_each[1:]:
         beyond = other[(other < along[0]) | (other > along[-1])]
@@ -137,11 +137,11 @@ def _resampled(stack: Stack, along: Floats, normal: Floats, classes: ClassSet) -
     own = stack.centers_mm @ normal
     order = np.argsort(own)
     own, table = own[order], stack.table[order]
-    found = np.stack([np.interp(along, own, column) for column in table.T], axis=1)
-    if (place := classes.no_finding_index) is not None:
-        odds = np.interp(along, own, _odds(table, place))
-        found[:, place] = 0.0
-        found = _with_odds(found, odds, place)
+    resampled = np.stack([np.interp(along, own, column) for column in table.T], axis=1)
+    if (none := classes.no_finding_index) is not None:
+        odds = np.interp(along, own, _odds(table, none))
+        resampled[:, none] = 0.0
+        resampled = _with_odds(resampled, odds, none)
     half = float(np.median(np.diff(own))) / 2
-    found[(along < own[0] - half) | (along > own[-1] + half)] = np.nan
-    return found
+    resampled[(along < own[0] - half) | (along > own[-1] + half)] = np.nan
+    return resampled

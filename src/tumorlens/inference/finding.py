@@ -29,26 +29,28 @@ class _Plane(NamedTuple):
 
 
 def locate_finding(
-    found: tuple[int, int, int], image: MedicalImage, slices: Slices, heatmap: Heatmap | None
+    run: tuple[int, int, int], image: MedicalImage, slices: Slices, heatmap: Heatmap | None
 ) -> Finding:
     """Locate the slices ``found`` (first, middle, last) and the heatmap of the middle one."""
-    first, middle, last = found
-    shown = image.facts.slices[middle] if image.facts else SliceFacts("")
-    plane = _plane(image, shown) if slices.spacing_is_known else None
+    first, middle, last = run
+    slice_facts = image.facts.slices[middle] if image.facts else SliceFacts("")
+    plane = _plane(image, slice_facts) if slices.spacing_is_known else None
     center = _center(image, heatmap)
     position = None if plane is None else _vector(plane.at(*center))
-    place = image.facts.stored[stored_index(image, middle, position)] if image.facts else shown
+    stored = slice_facts
+    if image.facts:
+        stored = image.facts.stored[stored_index(image, middle, position)]
     return Finding(
         first=first,
         middle=middle,
         last=last,
         position_mm=position,
-        extent_mm=_extent(found, image, slices, heatmap),
+        extent_mm=_extent(run, image, slices, heatmap),
         side=None if plane is None else _side(image, middle, plane, center),
-        path=place.path or None,
-        member=place.member,
-        frame=place.frame,
-        sop_instance_uid=place.sop_instance_uid,
+        path=stored.path or None,
+        member=stored.member,
+        frame=stored.frame,
+        sop_instance_uid=stored.sop_instance_uid,
     )
 
 
@@ -59,7 +61,7 @@ def stored_index(image: MedicalImage, index: int, position: Vector | None) -> in
     """
     if image.facts is None or not image.facts.acquired:
         return index
-    corners = np.array([place.position_mm for place in image.facts.acquired])
+    corners = np.array([acquired.position_mm for acquired in image.facts.acquired])
     if position is None:
         return len(corners) // 2
     axis = corners[-1] - corners[0]
@@ -85,9 +87,9 @@ def _center(image: MedicalImage, heatmap: Heatmap | None) -> tuple[float, float]
     return (box.top + box.bottom - 1) / 2, (box.left + box.right - 1) / 2
 
 
-def _plane(image: MedicalImage, place: SliceFacts) -> _Plane | None:
+def _plane(image: MedicalImage, slice_facts: SliceFacts) -> _Plane | None:
     """The geometry of a slice (PS3.3 equation C.7.6.2.1-1)."""
-    facts, spacing, corner = image.facts, image.pixel_spacing_mm, place.position_mm
+    facts, spacing, corner = image.facts, image.pixel_spacing_mm, slice_facts.position_mm
     if facts is None or spacing is None or corner is None:
         return None
     if facts.row_direction is None or facts.column_direction is None:
@@ -100,7 +102,7 @@ def _plane(image: MedicalImage, place: SliceFacts) -> _Plane | None:
 
 
 def _extent(
-    found: tuple[int, int, int], image: MedicalImage, slices: Slices, heatmap: Heatmap | None
+    run: tuple[int, int, int], image: MedicalImage, slices: Slices, heatmap: Heatmap | None
 ) -> Vector | None:
     """Extent along rows, along columns, across slices; None without spacing or heatmap."""
     spacing = image.pixel_spacing_mm
@@ -111,7 +113,7 @@ def _extent(
         return None
     along, box = slices.along_mm, heatmap.box
     thickness = float(np.median(np.abs(np.diff(along)))) if len(along) > 1 else 0.0
-    across = abs(float(along[found[2]] - along[found[0]])) + thickness
+    across = abs(float(along[run[2]] - along[run[0]])) + thickness
     width, height = (box.right - box.left) * spacing[1], (box.bottom - box.top) * spacing[0]
     return _vector(np.array([width, height, across]))
 

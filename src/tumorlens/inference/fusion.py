@@ -72,7 +72,7 @@ def fuse_study(
         return None
     concluded = classifier.conclude(_fused(members, classes), whole=_kind(members))
     concluded = _without_contradiction(concluded, usable, classes)
-    used = {id(one.answer): one for one in members}
+    used = {id(member.answer): member for member in members}
     decisive = _decisive(members, reports_finding(*concluded[:2], classes), classes)
     left_out = len(answers) - len(members)
     return StudyPrediction(
@@ -80,7 +80,7 @@ def fuse_study(
         study_instance_uid=_study_uid(answers),
         finding=_finding_of(decisive) if reports_finding(*concluded[:2], classes) else None,
         members=tuple(_weight(answer, used.get(id(answer))) for answer in answers),
-        decisive_member=next(k for k, one in enumerate(answers) if one is decisive),
+        decisive_member=next(k for k, answer in enumerate(answers) if answer is decisive),
         model=classifier.model,
         notes=(
             *([f"{left_out} of {len(answers)} series are not used"] if left_out else []),
@@ -102,25 +102,25 @@ def fuse_patients(
     the first patient.
     """
     groups: dict[str, list[int]] = {}
-    patients = [None if one is None else one.patient for one in facts]
+    patients = [None if series is None else series.patient for series in facts]
     first = next((patient for patient in patients if patient is not None), "")
-    for place, patient in enumerate(patients):
-        groups.setdefault(first if patient is None else patient, []).append(place)
-    for places in groups.values():
-        own = [facts[place] for place in places]
-        together = fuse_study(classifier, path, [answers[place] for place in places], own)
+    for index, patient in enumerate(patients):
+        groups.setdefault(first if patient is None else patient, []).append(index)
+    for indices in groups.values():
+        own = [facts[index] for index in indices]
+        together = fuse_study(classifier, path, [answers[index] for index in indices], own)
         if together is not None:
             notes = (
                 *together.notes,
-                *_days_apart([one for one in own if one is not None]),
+                *_days_apart([series for series in own if series is not None]),
                 *((SEVERAL_PATIENTS,) if len(groups) > 1 else ()),
             )
-            yield msgspec.structs.replace(together, notes=notes), places
+            yield msgspec.structs.replace(together, notes=notes), indices
 
 
 def _days_apart(facts: Sequence[AcquisitionFacts]) -> list[str]:
     """A note if series of several days state one study; a visit may include midnight."""
-    days = [one.acquired_on for one in facts if one.acquired_on is not None]
+    days = [series.acquired_on for series in facts if series.acquired_on is not None]
     apart = (max(days) - min(days)).days if days else 0
     if apart <= 1:
         return []
@@ -141,13 +141,13 @@ def _weight(answer: ImageAnswer, used: _Member | None) -> SeriesWeight:
 def _fused(members: Sequence[_Member], classes: ClassSet) -> NDArray[np.float64]:
     """Combine parallel series position by position, and then the groups of parallel series."""
     rows, weights = [], []
-    for group in parallel_groups([one.stack for one in members]):
-        stacks = [stack for k in group if (stack := members[k].stack)]
-        shares = [members[k].weight for k in group]
+    for group in parallel_groups([member.stack for member in members]):
+        series = [stack for k in group if (stack := members[k].stack)]
+        own = [members[k].weight for k in group]
         rows.append(
-            fuse_positions(stacks, shares, classes) if len(stacks) > 1 else members[group[0]].row
+            fuse_positions(series, own, classes) if len(series) > 1 else members[group[0]].row
         )
-        weights.append(sum(shares))
+        weights.append(sum(own))
     return fuse(rows, weights, classes)
 
 
@@ -173,24 +173,23 @@ def _members(answers: Sequence[ImageAnswer], rule: FusionRule, classes: ClassSet
         weight = rule.weights.get(sequence or "", 1.0)
         # Series of unknown sequence may differ in it, so they do not share a weight.
         weight = weight / count[sequence] if sequence else weight
-        shares = answer.probabilities or {}
-        row, stack = _row(shares, classes), _stack(answer, classes)
+        row, stack = _row(answer.probabilities or {}, classes), _stack(answer, classes)
         members.append(_Member(answer, sequence, weight, row, stack))
-    return [one for one in members if one.weight > 0.0]
+    return [member for member in members if member.weight > 0.0]
 
 
-def _row(shares: Mapping[str, float], classes: ClassSet) -> NDArray[np.float64]:
-    return np.array([shares[name] for name in classes.names])
+def _row(probabilities: Mapping[str, float], classes: ClassSet) -> NDArray[np.float64]:
+    return np.array([probabilities[name] for name in classes.names])
 
 
 def _stack(answer: ImageAnswer, classes: ClassSet) -> Stack | None:
     if not isinstance(answer, VolumePrediction) or answer.series is None:
         return None
-    counted = [one for one in answer.slices if one.counted and one.probabilities is not None]
-    centers = [one.center_mm for one in counted if one.center_mm is not None]
+    counted = [part for part in answer.slices if part.counted and part.probabilities is not None]
+    centers = [part.center_mm for part in counted if part.center_mm is not None]
     if len(centers) < max(2, len(counted)):
         return None
-    table = np.stack([_row(one.probabilities or {}, classes) for one in counted])
+    table = np.stack([_row(part.probabilities or {}, classes) for part in counted])
     return Stack(np.array(centers), table, answer.series.frame_of_reference_uid)
 
 
@@ -225,7 +224,7 @@ def _without_contradiction(
 
 def _kind(members: Sequence[_Member]) -> WholeKind | None:
     """``axial`` if all volumes are axial, None if there is no volume."""
-    volumes = [one.answer for one in members if isinstance(one.answer, VolumePrediction)]
+    volumes = [member.answer for member in members if isinstance(member.answer, VolumePrediction)]
     if not volumes:
         return None
     return "axial" if all(volume.is_upright_axial for volume in volumes) else "other"
@@ -233,10 +232,14 @@ def _kind(members: Sequence[_Member]) -> WholeKind | None:
 
 def _decisive(members: Sequence[_Member], is_found: bool, classes: ClassSet) -> ImageAnswer:
     """The answer that views open on; if the study has a finding, from a series that shows one."""
-    candidates = [one for one in members if _finding_of(one.answer) is not None]
+    candidates = [member for member in members if _finding_of(member.answer) is not None]
     if not is_found or not candidates:
         candidates = list(members)
-    return max(candidates, key=lambda one: one.weight * float(classes.suspicion(one.row))).answer
+
+    def strength(member: _Member) -> float:
+        return member.weight * float(classes.suspicion(member.row))
+
+    return max(candidates, key=strength).answer
 
 
 def _finding_of(answer: ImageAnswer) -> Finding | None:

@@ -32,8 +32,8 @@ def explain(
     row, column = np.unravel_index(int(ranked.argmax()), shape)
     peak = Pixel(row=int(row), column=int(column))
     box = _box(ranked, peak) if strongest > 0.0 else None
-    seen = SeenSquare(top=square.top, left=square.left, side=square.side)
-    return Heatmap(label=label, square=seen, grid=grid.tolist(), peak=peak, box=box)
+    seen_square = SeenSquare(top=square.top, left=square.left, side=square.side)
+    return Heatmap(label=label, square=seen_square, grid=grid.tolist(), peak=peak, box=box)
 
 
 def render(heatmap: Heatmap, shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -64,10 +64,10 @@ def _weights(
     pixels: int, start: int, side: int, cells: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(pixels, cells) weights whose rows sum to 1, and which pixels lie in the square."""
-    place = (np.arange(pixels) + 0.5 - start) / side
-    position = np.clip(place * cells - 0.5, 0.0, cells - 1.0)
+    fraction = (np.arange(pixels) + 0.5 - start) / side
+    position = np.clip(fraction * cells - 0.5, 0.0, cells - 1.0)
     distance = np.abs(position[:, np.newaxis] - np.arange(cells))
-    return np.clip(1.0 - distance, 0.0, None), (place > 0.0) & (place < 1.0)
+    return np.clip(1.0 - distance, 0.0, None), (fraction > 0.0) & (fraction < 1.0)
 
 
 def _box(full: NDArray[np.float32], peak: Pixel) -> Region | None:

@@ -306,7 +306,7 @@ class Failure(_Part, frozen=True, kw_only=True):
         return self.error.message
 
     @classmethod
-    def of(cls, path: str, error: InputError) -> "Failure":
+    def from_error(cls, path: str, error: InputError) -> "Failure":
         """Make the record of ``error``."""
         return cls(path=str(path), error=FailureReason(kind=error.kind, message=str(error)))
 

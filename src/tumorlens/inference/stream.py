@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
     """What the file states about the acquisition."""
     study: str | None = None
     """The study that the result belongs to; None where the file states none."""
-    seen: Sequence[Any] = ()
+    from_looks: Sequence[Any] = ()
     """What each of the ``looks`` returned; empty where they were not called."""
 
 
@@ -58,11 +58,11 @@ def predict_inputs(
     study: str | None = None,
 ) -> Generator[Result]:
     """The results of ``outcomes`` without anything else."""
-    found = outcomes(
+    stream = outcomes(
         classifier, inputs, plane=plane, batch_size=batch_size, explain=explain, study=study
     )
-    with closing(found):
-        yield from (one.result for one in found)
+    with closing(stream):
+        yield from (outcome.result for outcome in stream)
 
 
 def outcomes(
@@ -91,8 +91,11 @@ def outcomes(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     each = _Each(classifier, plane, batch_size, explain, looks)
-    some = (File(str(one)) if isinstance(one, str | Path) else one for one in inputs)
-    yield from _studies_first(classifier, _with_study(each, some, study))
+    yield from _studies_first(classifier, _with_study(each, map(_as_input, inputs), study))
+
+
+def _as_input(source: Input | str | Path) -> Input:
+    return File(str(source)) if isinstance(source, str | Path) else source
 
 
 def study_path(answers: Sequence[ImageAnswer]) -> str:
@@ -104,19 +107,19 @@ def study_path(answers: Sequence[ImageAnswer]) -> str:
         return paths[0] if paths else ""
 
 
-def _studies_first(classifier: Classifier, found: Iterator[Outcome]) -> Iterator[Outcome]:
+def _studies_first(classifier: Classifier, stream: Iterator[Outcome]) -> Iterator[Outcome]:
     """Hold the results of a study back until its own answer has been given."""
-    for study, run in groupby(found, key=lambda one: one.study):
+    for study, run in groupby(stream, key=lambda outcome: outcome.study):
         if study is None:
             yield from run
             continue
         held = list(run)
         answered = [
-            (one.result, one.facts)
-            for one in held
-            if isinstance(one.result, Prediction | VolumePrediction)
+            (outcome.result, outcome.facts)
+            for outcome in held
+            if isinstance(outcome.result, Prediction | VolumePrediction)
         ]
-        answers, facts = [one for one, _ in answered], [stated for _, stated in answered]
+        answers, facts = [answer for answer, _ in answered], [stated for _, stated in answered]
         together = fuse_patients(classifier, study_path(answers), answers, facts)
         yield from (Outcome(whole) for whole, _ in together)
         yield from held
@@ -125,25 +128,26 @@ def _studies_first(classifier: Classifier, found: Iterator[Outcome]) -> Iterator
 def _with_study(each: "_Each", inputs: Iterable[Input], study: str | None) -> Iterator[Outcome]:
     """The outcomes, each with its study; a failure belongs to the study that it was found in."""
     current: str | None = study
-    for at_once, run in groupby(inputs, key=lambda one: one.is_single and not each.looks):
+    for at_once, run in groupby(inputs, key=lambda source: source.is_single and not each.looks):
         if at_once:
             current = study
-            yield from (found._replace(study=study) for found in _images(each, run))
+            yield from (outcome._replace(study=study) for outcome in _images(each, run))
             continue
-        for one in run:
-            for found in each.answer(one):
-                current = study or (current if isinstance(found.result, Failure) else found.study)
-                yield found._replace(study=current)
+        for source in run:
+            for outcome in each.answer(source):
+                if not isinstance(outcome.result, Failure):
+                    current = study or outcome.study
+                yield outcome._replace(study=current)
 
 
 def _images(each: "_Each", run: Iterable[Input]) -> Iterator[Outcome]:
     """Answer inputs that are likely single images, several at once."""
-    batches = _prepared_here if each.classifier.decoders == 1 else _prepared_ahead
+    prepare = _prepared_here if each.classifier.decoders == 1 else _prepared_ahead
     # Further threads for matrix products would take cores from the threads that decode.
     limit = threadpool_limits(limits=1, user_api="blas")
     try:
-        with closing(batches(each, iter(run))) as some:
-            for batch in some:
+        with closing(prepare(each, iter(run))) as batches:
+            for batch in batches:
                 yield from each.finish(batch)
     finally:
         limit.restore_original_limits()
@@ -151,7 +155,7 @@ def _images(each: "_Each", run: Iterable[Input]) -> Iterator[Outcome]:
 
 def _prepared_here(each: "_Each", inputs: Iterator[Input]) -> Generator[_Batch]:
     """Batches of inputs, prepared in this thread: on one core further threads do not help."""
-    while batch := [(one, each.prepare(one)) for one in islice(inputs, each.batch_size)]:
+    while batch := [(source, each.prepare(source)) for source in islice(inputs, each.batch_size)]:
         yield batch
 
 
@@ -166,11 +170,11 @@ def _prepared_ahead(each: "_Each", inputs: Iterator[Input]) -> Generator[_Batch]
     try:
         while True:
             wanted = islice(inputs, 2 * size - len(ahead))
-            ahead.extend((one, pool.submit(each.prepare, one)) for one in wanted)
+            ahead.extend((source, pool.submit(each.prepare, source)) for source in wanted)
             if not ahead:
                 return
             taken = [ahead.popleft() for _ in range(min(size, len(ahead)))]
-            yield [(one, future.result()) for one, future in taken]
+            yield [(source, future.result()) for source, future in taken]
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -184,50 +188,50 @@ class _Each(NamedTuple):
     explain: bool
     looks: Sequence[Look]
 
-    def prepare(self, one: Input) -> PreparedImage | InputError:
+    def prepare(self, source: Input) -> PreparedImage | InputError:
         """Read and preprocess an input; ``VolumeError`` if it is not a single image."""
         try:
-            prepared = self.classifier.prepare(one.read(self.plane).image)
+            prepared = self.classifier.prepare(source.read(self.plane).image)
         except InputError as error:
             return error
-        return msgspec.structs.replace(prepared, path=one.path)
+        return msgspec.structs.replace(prepared, path=source.path)
 
-    def finish(self, some: _Batch) -> Iterator[Outcome]:
+    def finish(self, batch: _Batch) -> Iterator[Outcome]:
         """Answer a batch of images; volumes among them are read again and answered alone."""
-        prepared = [ready for _, ready in some if isinstance(ready, PreparedImage)]
+        prepared = [ready for _, ready in batch if isinstance(ready, PreparedImage)]
         answers = iter(self.classifier.answer(prepared))
-        for one, ready in some:
+        for source, ready in batch:
             if isinstance(ready, PreparedImage):
                 answer = next(answers)
                 result = answer.explained() if self.explain else answer.prediction
-                yield Outcome(result, one, ready.facts)
+                yield Outcome(result, source, ready.facts)
             elif isinstance(ready, VolumeError):
-                yield from self.answer(one)
+                yield from self.answer(source)
             else:
-                yield Outcome(Failure.of(one.path, ready), one)
+                yield Outcome(Failure.from_error(source.path, ready), source)
 
-    def answer(self, one: Input) -> Iterator[Outcome]:
+    def answer(self, source: Input) -> Iterator[Outcome]:
         """The outcomes of one input."""
         missing: Failures = ()
         try:
-            image, missing = one.read(self.plane)
+            image, missing = source.read(self.plane)
             answered = answer_image(self.classifier, image, self.batch_size, explain=self.explain)
         except InputError as error:
-            for path, reason in ((one.path, error), *missing):
-                yield Outcome(Failure.of(path, reason), one)
+            for path, reason in ((source.path, error), *missing):
+                yield Outcome(Failure.from_error(path, reason), source)
             return
-        seen, failed = self._look(answered)
+        from_looks, failed = self._look(answered)
         study = image.facts.study_instance_uid if image.facts else None
-        yield Outcome(answered.answer, one, image.facts, study, seen)
-        for path, reason in (*((one.path, error) for error in failed), *missing):
-            yield Outcome(Failure.of(path, reason), one)
+        yield Outcome(answered.answer, source, image.facts, study, from_looks)
+        for path, reason in (*((source.path, error) for error in failed), *missing):
+            yield Outcome(Failure.from_error(path, reason), source)
 
     def _look(self, answered: Answered) -> tuple[list[Any], list[InputError]]:
         """What the ``looks`` return, None from the first one that raises on; and what it raised."""
-        seen: list[Any] = [None] * len(self.looks)
-        for place, look in enumerate(self.looks):
+        returned: list[Any] = [None] * len(self.looks)
+        for index, look in enumerate(self.looks):
             try:
-                seen[place] = look(answered)
+                returned[index] = look(answered)
             except InputError as error:
-                return seen, [error]
-        return seen, []
+                return returned, [error]
+        return returned, []

@@ -82,29 +82,29 @@ def answer_whole(
         else np.full(len(classes), np.nan)
         for answer, counts in zip(answers, counted, strict=True)
     ]
-    found = aggregate(np.stack(rows), slices.along_mm, classes)
+    aggregated = aggregate(np.stack(rows), slices.along_mm, classes)
     rejected = all(answer.prediction.decision == REJECTED for answer in usable)
     rejection = usable[0].prediction.reason if rejected else ""
     predicted = _sequence([a for a, counts in zip(answers, counted, strict=True) if counts])
     stated = stated_sequence(image.facts)
     concluded = classifier.conclude(
-        found.probabilities,
+        aggregated.probabilities,
         rejection,
         known_sequence(predicted, stated),
         whole=whole_kind(image),
         is_part=bool(slices.coverage_note),
     )
-    decisive = answers[found.finding[1]]
-    kind = classes.likeliest_kind(found.probabilities)
+    decisive = answers[aggregated.finding[1]]
+    kind = classes.likeliest_kind(aggregated.probabilities)
     heatmap = decisive.heatmap(kind) if isinstance(decisive, RawPrediction) else None
     whole = VolumePrediction(
         path=image.source,
         sequence=None if rejected else predicted,
-        finding=locate_finding(found.finding, image, slices, heatmap),
-        decisive_slice=found.finding[1],
+        finding=locate_finding(aggregated.finding, image, slices, heatmap),
+        decisive_slice=aggregated.finding[1],
         is_upright_axial=is_upright_axial(image.facts),
         slices=tuple(
-            _slice(answer, _place(image, slices, index), counts=bool(counted[index]))
+            _slice(answer, _unanswered(image, slices, index), counts=bool(counted[index]))
             for index, answer in enumerate(answers)
         ),
         series=describe(image, image.facts) if image.facts else None,
@@ -168,8 +168,8 @@ def answer_image(
     With ``explain`` the answer has the heatmap of an image, or of a volume's finding.
     """
     if not image.is_volume:
-        (one,) = classifier.answer([classifier.prepare(image)])
-        return Answered(image, one.explained() if explain else one.prediction, (one,))
+        (raw,) = classifier.answer([classifier.prepare(image)])
+        return Answered(image, raw.explained() if explain else raw.prediction, (raw,))
     answers = answer_slices(classifier, image, batch_size)
     whole = answer_whole(classifier, image, answers)
     return Answered(
@@ -182,21 +182,21 @@ def answer_image(
 def answer_slices(classifier: Classifier, image: MedicalImage, batch_size: int) -> list[Raw]:
     """Answer each slice; one that cannot be used gives a ``Failure``."""
     prepared = [_prepared(classifier, slice_of(image, index)) for index in range(image.depth)]
-    usable = [one for one in prepared if not isinstance(one, Failure)]
+    usable = [part for part in prepared if not isinstance(part, Failure)]
     answers = [
         answer
         for start in range(0, len(usable), batch_size)
         for answer in classifier.answer(usable[start : start + batch_size])
     ]
     following = iter(answers)
-    return [one if isinstance(one, Failure) else next(following) for one in prepared]
+    return [part if isinstance(part, Failure) else next(following) for part in prepared]
 
 
 def _prepared(classifier: Classifier, image: MedicalImage) -> PreparedImage | Failure:
     try:
         return classifier.prepare(image)
     except InputError as error:
-        return Failure.of(image.source, error)
+        return Failure.from_error(image.source, error)
 
 
 def _sequence(answers: Sequence[Raw]) -> SequenceAnswer | None:
@@ -207,24 +207,24 @@ def _sequence(answers: Sequence[Raw]) -> SequenceAnswer | None:
     return predicted_sequence(np.stack(logits)) if logits else None
 
 
-def _place(image: MedicalImage, slices: Slices, index: int) -> SlicePrediction:
+def _unanswered(image: MedicalImage, slices: Slices, index: int) -> SlicePrediction:
     """The record of a slice without an answer: its position."""
     stated = image.facts.slices[index].along_mm if image.facts and image.facts.slices else None
     center = center_of(image, index) if slices.spacing_is_known else None
     return SlicePrediction(index=index, along_mm=stated, center_mm=center, counted=False)
 
 
-def _slice(answer: Raw, place: SlicePrediction, *, counts: bool) -> SlicePrediction:
+def _slice(answer: Raw, unanswered: SlicePrediction, *, counts: bool) -> SlicePrediction:
     if isinstance(answer, Failure):
-        return msgspec.structs.replace(place, error=answer.error)
-    one = answer.prediction
+        return msgspec.structs.replace(unanswered, error=answer.error)
+    prediction = answer.prediction
     return msgspec.structs.replace(
-        place,
+        unanswered,
         counted=counts,
-        decision=one.decision,
-        label=one.label,
-        reason=one.reason,
-        tumor_probability=one.tumor_probability,
-        probabilities=one.probabilities,
-        prediction_set=one.prediction_set,
+        decision=prediction.decision,
+        label=prediction.label,
+        reason=prediction.reason,
+        tumor_probability=prediction.tumor_probability,
+        probabilities=prediction.probabilities,
+        prediction_set=prediction.prediction_set,
     )

@@ -19,7 +19,7 @@ from tumorlens.networks.teacher import Teacher
 OTHER_NETWORKS: Final[Mapping[str, Callable[[PreprocessConfig], Network]]] = {
     **PEERS, "teacher": Teacher
 }  # fmt: skip
-"""Networks that are no ``SepSENet``, by the names that a recipe's ``model`` may give."""
+"""Networks other than ``SepSENet``, by the names that a recipe's ``model`` may give."""
 
 
 def _attentive(
@@ -63,7 +63,7 @@ ARCHITECTURES: Final[Mapping[str, ModelConfig]] = {
     # Their class comes from where they see tumour (docs/decisions/0012-attention.md); for recipes
     # that learn outlines.
     "attentive": _attentive("attentive", (24, 56, 112, 192, 320)),
-    # Both sides of the head are alike to it (docs/decisions/0020-symmetry.md).
+    # It treats both sides of the head alike (docs/decisions/0020-symmetry.md).
     "symmetric": _attentive("symmetric", (24, 56, 112, 192, 320), mirror_symmetric=True),
     "attentive-lean": _attentive("attentive-lean", (24, 48, 96, 160, 256)),
     "paper": ModelConfig(
@@ -119,7 +119,7 @@ def fitting(config: TrainConfig, *, outlines: bool) -> TrainConfig:
 def build(config: TrainConfig, classes: int = len(CLASSES)) -> Network:
     """The network of a recipe, with random weights from torch's global generator.
 
-    It tells so many ``classes`` apart. Raises ``RecipeError`` for an unknown name.
+    It distinguishes ``classes`` classes. Raises ``RecipeError`` for an unknown name.
     """
     if isinstance(config.model, str) and config.model in OTHER_NETWORKS:
         network = OTHER_NETWORKS[config.model](config.preprocess)

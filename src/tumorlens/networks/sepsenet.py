@@ -251,8 +251,8 @@ def initialize_lesion_head(head: LesionHead | FinerLesionHead) -> None:
 def attention(lesion: Tensor, features: Tensor) -> Tensor:
     """(N, 1, h, w): weight of each cell of ``features``, 1 on average."""
     height, width = features.shape[-2:]
-    seen = nn.functional.adaptive_avg_pool2d(torch.sigmoid(lesion), (height, width)) + _EVEN
-    return seen / seen.mean(dim=(2, 3), keepdim=True)
+    weights = nn.functional.adaptive_avg_pool2d(torch.sigmoid(lesion), (height, width)) + _EVEN
+    return weights / weights.mean(dim=(2, 3), keepdim=True)
 
 
 def sequence_head(width: int) -> nn.Linear:

@@ -8,7 +8,7 @@ import msgspec
 from tumorlens.imaging.facts import AcquisitionFacts, sides_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.overlay import Marks, captioned_png, overlay_png
-from tumorlens.inference import heatmap
+from tumorlens.inference import heatmap as heatmaps
 from tumorlens.inference.record import REJECTED, Answer, Heatmap, ImageAnswer
 from tumorlens.inference.volume import slice_of
 from tumorlens.labels import RESEARCH_NOTICE
@@ -25,7 +25,7 @@ def png_of(image: MedicalImage, answer: ImageAnswer) -> bytes | None:
 def draw(
     plane: MedicalImage,
     answer: Answer,
-    found: Heatmap | None,
+    heatmap: Heatmap | None,
     facts: AcquisitionFacts | None = None,
 ) -> bytes:
     """PNG of ``plane`` (H, W) with the heatmap ``found``, its peak and box, and the answer.
@@ -34,9 +34,9 @@ def draw(
     """
     model = answer.model
     caption = (answer.summary, f"tumorlens {model.name} {model.version}. {RESEARCH_NOTICE}")
-    if found is None:
+    if heatmap is None:
         return captioned_png(plane.pixels, sides_of(facts), caption)
-    heat = heatmap.render(found, (plane.height, plane.width))
-    box = None if found.box is None else msgspec.structs.astuple(found.box)
-    marks = Marks(msgspec.structs.astuple(found.peak), box)
+    heat = heatmaps.render(heatmap, (plane.height, plane.width))
+    box = None if heatmap.box is None else msgspec.structs.astuple(heatmap.box)
+    marks = Marks(msgspec.structs.astuple(heatmap.peak), box)
     return overlay_png(plane.pixels, heat, marks, sides_of(facts), caption)

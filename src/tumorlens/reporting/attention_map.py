@@ -31,10 +31,10 @@ def attention_mask(answered: Answered) -> Mask | None:
         slices = (answer.finding.first, answer.finding.last)
     mask = np.zeros((image.depth, image.height, image.width), dtype=np.bool_)
     for index in range(slices[0], slices[1] + 1):
-        found = answered.heatmap_of(index)
-        if found is not None:
-            grid = np.asarray(found.grid, dtype=np.float32)
-            full = upsample(grid, found.square, (image.height, image.width))
+        heatmap = answered.heatmap_of(index)
+        if heatmap is not None:
+            grid = np.asarray(heatmap.grid, dtype=np.float32)
+            full = upsample(grid, heatmap.square, (image.height, image.width))
             mask[index] = (full > 0) & (full >= BOX_LEVEL * full.max())
     return mask
 
@@ -48,7 +48,7 @@ def as_dicom(mask: Mask, image: MedicalImage, answer: ImageAnswer) -> DicomObjec
     with needing("pacs", "writing DICOM"):
         from tumorlens.imaging.dicom.segmentation import segmentation
 
-    places = image.facts.stored if image.facts else ()
-    if any(place.frame is not None for place in places):
+    stored = image.facts.stored if image.facts else ()
+    if any(slice_facts.frame is not None for slice_facts in stored):
         raise InputError(f"{image.source}: no segmentation of multi-frame files")
-    return segmentation(source_headers(places), mask, image, algorithm_of(answer.model))
+    return segmentation(source_headers(stored), mask, image, algorithm_of(answer.model))

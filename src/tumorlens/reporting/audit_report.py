@@ -55,11 +55,11 @@ def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | 
     (folder / JSON).write_bytes(json_bytes(audit, indent=1))
     # The images are small: several BLAS threads would cost more than they save.
     with threadpool_limits(limits=1):
-        shown = _shown(_Gallery(audit, manifest, parts))
+        panels = _panels(_Gallery(audit, manifest, parts))
     return html.write(
         folder / PAGE,
         "audit.html",
-        **shown,
+        **panels,
         audit=audit,
         classes=list(audit.outliers),
         labels=classes_of(list(audit.outliers)),
@@ -107,11 +107,11 @@ class _Gallery:
 
     def conflicts(self) -> Iterator[Panel]:
         """Show pairs first; a conflict with the source only if no pair shows the image."""
-        seen: set[str] = set()
+        paths_so_far: set[str] = set()
         for conflict in sorted(self.audit.label_conflicts, key=lambda c: not c.other_path):
             paths = [path for path in (conflict.path, conflict.other_path) if path]
-            if not set(paths) <= seen:
-                seen.update(paths)
+            if not set(paths) <= paths_so_far:
+                paths_so_far.update(paths)
                 said = label_name(conflict.label), label_name(conflict.other_label or "?")
                 note = f"{said[0]} or {said[1]}: {conflict.reason}"
                 yield Panel([self.show(path) for path in paths], note)
@@ -120,9 +120,9 @@ class _Gallery:
         """Show one file of each part for every image that crosses with equal pixels."""
         for copies in self.audit.copies:
             if copies.crosses:
-                one_a_part = dict(zip(copies.parts, copies.paths, strict=True))
+                path_of_part = dict(zip(copies.parts, copies.paths, strict=True))
                 bytes_too = "same bytes" if copies.same_bytes else "same pixels, different bytes"
-                yield Panel([self.show(p, part) for part, p in one_a_part.items()], bytes_too)
+                yield Panel([self.show(p, part) for part, p in path_of_part.items()], bytes_too)
 
     def near_duplicates(self) -> Iterator[tuple[str, list[Panel]]]:
         """Show a few pairs of each orientation, the most similar first."""
@@ -130,13 +130,13 @@ class _Gallery:
             pairs = [p for p in self.audit.near_duplicates if p.orientation == orientation]
             if pairs:
                 chosen = _spread(list(_distinct(pairs)), _NEAR)
-                yield orientation, [self.pair(one) for one in chosen]
+                yield orientation, [self.pair(pair) for pair in chosen]
 
     def pair(self, pair: NearDuplicate) -> Panel:
         """Show both images of a near-duplicate."""
-        shown = [self.show(pair.left, pair.parts[0]), self.show(pair.right, pair.parts[1])]
+        images = [self.show(pair.left, pair.parts[0]), self.show(pair.right, pair.parts[1])]
         return Panel(
-            shown, f"correlation {pair.correlation:.3f}, {pair.hash_distance} of 64 hash bits"
+            images, f"correlation {pair.correlation:.3f}, {pair.hash_distance} of 64 hash bits"
         )
 
     def patients(self) -> Iterator[Panel]:
@@ -146,16 +146,17 @@ class _Gallery:
             firsts = dict(reversed(members[crossing.group]))
             counts = ", ".join(f"{n} in {part}" for part, n in crossing.images.items())
             kind = "patient" if crossing.patient_known else "cluster, patient unknown:"
-            shown = [self.show(firsts[part], part) for part in crossing.images]
-            yield Panel(shown, f"{kind} {crossing.group}: {counts}")
+            images = [self.show(firsts[part], part) for part in crossing.images]
+            yield Panel(images, f"{kind} {crossing.group}: {counts}")
 
     def outliers(self) -> Iterator[tuple[str, list[Panel]]]:
         """Show the farthest images of each class."""
-        for label, found in self.audit.outliers.items():
+        for label, outliers in self.audit.outliers.items():
             panels = []
-            for one in found[:_OUTLIERS]:
-                copies = f", {one.copies} files" if one.copies > 1 else ""
-                panels.append(Panel([self.show(one.path)], f"score {one.score:.1f}{copies}"))
+            for outlier in outliers[:_OUTLIERS]:
+                copies = f", {outlier.copies} files" if outlier.copies > 1 else ""
+                note = f"score {outlier.score:.1f}{copies}"
+                panels.append(Panel([self.show(outlier.path)], note))
             if panels:
                 yield label, panels
 
@@ -175,7 +176,7 @@ class _Gallery:
         return ReportImage(uri, caption=f"{name} · {where}", alt=f"{name}, {where}")
 
 
-def _shown(gallery: _Gallery) -> dict[str, object]:
+def _panels(gallery: _Gallery) -> dict[str, object]:
     return {
         "conflicts": list(itertools.islice(gallery.conflicts(), _CONFLICTS)),
         "copies": list(itertools.islice(gallery.copies(), _COPIES)),
@@ -187,10 +188,10 @@ def _shown(gallery: _Gallery) -> dict[str, object]:
 
 def _distinct(pairs: Iterable[NearDuplicate]) -> Iterator[NearDuplicate]:
     """Drop pairs of which one image has already been used."""
-    seen: set[str] = set()
+    used: set[str] = set()
     for pair in pairs:
-        if not {pair.left, pair.right} & seen:
-            seen.update((pair.left, pair.right))
+        if not {pair.left, pair.right} & used:
+            used.update((pair.left, pair.right))
             yield pair
 
 

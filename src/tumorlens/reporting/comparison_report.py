@@ -8,7 +8,8 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 
 from tumorlens import __version__
-from tumorlens.evaluation import comparison, metrics, resampling
+from tumorlens.evaluation import comparison as comparisons
+from tumorlens.evaluation import metrics, resampling
 from tumorlens.evaluation.comparison import COMPARED, ComparedNetwork, Comparison
 from tumorlens.evaluation.resampling import Estimate
 from tumorlens.files import json_bytes
@@ -27,18 +28,18 @@ _MIN_OF_BIN: Final = 5
 _SHARES: Final = frozenset({"accuracy", "missed_tumor_rate", "false_alarm_rate"})
 
 
-def write(folder: str | Path, found: Comparison) -> Path:
+def write(folder: str | Path, comparison: Comparison) -> Path:
     """Write ``index.html``, ``comparison.json`` and ``curves.png``; return the page."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    figure = curves_png(found.networks)
+    figure = curves_png(comparison.networks)
     (folder / FIGURE).write_bytes(figure)
-    (folder / RECORD).write_bytes(json_bytes(comparison.as_dict(found)))
-    classes = found.first.evaluation.classes
+    (folder / RECORD).write_bytes(json_bytes(comparisons.as_dict(comparison)))
+    classes = comparison.first.evaluation.classes
     return html.write(
         folder / PAGE,
         "compare.html",
-        found=found,
+        comparison=comparison,
         compared=metrics.asked(COMPARED, classes),
         titles=titles(classes),
         definitions=metrics.definitions(classes),
@@ -59,10 +60,10 @@ def show_difference(name: str, estimate: Estimate) -> str:
     if math.isnan(value):
         return "undefined"
     scale, digits, unit = (100.0, 2, " points") if name in _SHARES else (1.0, 4, "")
-    shown = f"{scale * value:+.{digits}f}{unit}"
+    text = f"{scale * value:+.{digits}f}{unit}"
     if math.isnan(low):
-        return f"{shown} (no interval)"
-    return f"{shown} ({scale * low:+.{digits}f} to {scale * high:+.{digits}f})"
+        return f"{text} (no interval)"
+    return f"{text} ({scale * low:+.{digits}f} to {scale * high:+.{digits}f})"
 
 
 def show_p(value: float) -> str:
@@ -79,12 +80,12 @@ def curves_png(networks: Sequence[ComparedNetwork]) -> bytes:
     """Draw errors against the share answered, and accuracy against confidence, of all bundles."""
     with canvas.figure(11.0, 5.0 + 0.25 * len(networks)) as (figure, png):
         risk, calibration = figure.subplots(1, 2)
-        for k, one in enumerate(networks):
-            _draw_risk(risk, one, k)
-            _draw_calibration(calibration, one, k)
+        for k, network in enumerate(networks):
+            _draw_risk(risk, network, k)
+            _draw_calibration(calibration, network, k)
         # Only of the drawn part: one error among the first answers is a rate of up to 100%.
-        curves = [one.evaluation.selective for one in networks]
-        top = 110 * max(float(one.risk[one.coverage >= _RISK_FROM].max()) for one in curves)
+        curves = [network.evaluation.selective for network in networks]
+        top = 110 * max(float(curve.risk[curve.coverage >= _RISK_FROM].max()) for curve in curves)
         risk.set(xlim=(0, 100.5), ylim=(-0.03 * max(top, 1), max(top, 1)))
         risk.set(xlabel="images answered, most confident first, %", ylabel="wrong answers, %")
         risk.set_title("Risk and coverage")
@@ -99,24 +100,24 @@ def curves_png(networks: Sequence[ComparedNetwork]) -> bytes:
     return png.getvalue()
 
 
-def _draw_risk(axes: Axes, one: ComparedNetwork, k: int) -> None:
-    curve = one.evaluation.selective
+def _draw_risk(axes: Axes, network: ComparedNetwork, k: int) -> None:
+    curve = network.evaluation.selective
     color, style = STYLES[k % len(STYLES)]
     drawn = curve.coverage >= _RISK_FROM
     axes.plot(
         100 * curve.coverage[drawn], 100 * curve.risk[drawn], color=color, ls=style, lw=1.8,
-        label=f"{one.name} {curve.aurc.value:.4f}",
+        label=f"{network.name} {curve.aurc.value:.4f}",
     )  # fmt: skip
 
 
-def _draw_calibration(axes: Axes, one: ComparedNetwork, k: int) -> None:
-    found = one.evaluation
-    table = metrics.reliability(found.labels, found.probabilities, found.classes)
+def _draw_calibration(axes: Axes, network: ComparedNetwork, k: int) -> None:
+    evaluation = network.evaluation
+    table = metrics.reliability(evaluation.labels, evaluation.probabilities, evaluation.classes)
     enough = table[:, 0] >= _MIN_OF_BIN
     _, confidence, accuracy = table[enough if enough.any() else table[:, 0] > 0].T
     color, style = STYLES[k % len(STYLES)]
-    error = one.evaluation.estimates["expected_calibration_error"].value
+    error = evaluation.estimates["expected_calibration_error"].value
     axes.plot(
-        confidence, accuracy, color=color, ls=style, lw=1.8, label=f"{one.name} {error:.4f}",
+        confidence, accuracy, color=color, ls=style, lw=1.8, label=f"{network.name} {error:.4f}",
         marker=_MARKERS[k // len(STYLES) % len(_MARKERS)], markersize=4,
     )  # fmt: skip

@@ -19,17 +19,17 @@ from tumorlens.reporting.canvas import BLUE, SOFT, STYLES
 _COLUMNS: Final = 5
 
 
-def errors_png(found: Corruptions, classes: ClassSet = BRAIN_TUMORS) -> bytes:
+def errors_png(corruptions: Corruptions, classes: ClassSet = BRAIN_TUMORS) -> bytes:
     """Draw the error rate against strength, one panel for each corruption; 0: not corrupted."""
     rows = -(-len(CORRUPTIONS) // _COLUMNS)
     with canvas.figure(11.5, 2.7 * rows + 0.5) as (figure, png):
         panels = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True).ravel()
         for k, (axes, corruption) in enumerate(zip(panels, CORRUPTIONS, strict=True)):
-            _draw(axes, found.own, k, BLUE, "-", "wrong answers")
+            _draw(axes, corruptions.own, k, BLUE, "-", "wrong answers")
             if classes.no_finding is not None:
-                _draw_missed(axes, found.own.missed[k], classes)
-            if found.reference is not None:
-                _draw(axes, found.reference, k, SOFT, "--", f"wrong, {found.reference.name}")
+                _draw_missed(axes, corruptions.own.missed[k], classes)
+            if (reference := corruptions.reference) is not None:
+                _draw(axes, reference, k, SOFT, "--", f"wrong, {reference.name}")
             axes.set_title(corruption.title, fontsize=11)
             axes.set_xticks(range(STRENGTHS + 1))
             axes.grid(True)
@@ -43,9 +43,9 @@ def errors_png(found: Corruptions, classes: ClassSet = BRAIN_TUMORS) -> bytes:
     return png.getvalue()
 
 
-def examples_png(found: Corruptions, manifest: Manifest, side: int) -> bytes:
+def examples_png(corruptions: Corruptions, manifest: Manifest, side: int) -> bytes:
     """Show one tumour image under each corruption (columns) at each strength (rows)."""
-    record = found.example
+    record = corruptions.example
     pixels = reader.read(manifest.file(record)).pixels
     config = PreprocessConfig(image_size=max(side, 128))
     with canvas.figure(13.0, 6.9) as (figure, png):
@@ -53,8 +53,8 @@ def examples_png(found: Corruptions, manifest: Manifest, side: int) -> bytes:
         for k, corruption in enumerate(CORRUPTIONS):
             for strength in range(1, STRENGTHS + 1):
                 corrupted = corruption(pixels, strength, record.sha256)
-                shown = preprocessing.preprocess(corrupted, config, record.path)
-                _show(panels[strength - 1, k], shown)
+                preprocessed = preprocessing.preprocess(corrupted, config, record.path)
+                _show(panels[strength - 1, k], preprocessed)
             panels[0, k].set_title(corruption.title.replace(" (", "\n("), fontsize=10)
         for strength in range(1, STRENGTHS + 1):
             panels[strength - 1, 0].set_ylabel(f"{strength}", rotation=0, labelpad=12, va="center")

@@ -46,9 +46,10 @@ def dicom_answer(answered: Answered) -> list[DicomObject]:
     image, answer = answered.image, answered.answer
     headers = source_headers(image.facts.stored if image.facts else ())
     index = displayed_slice(answer)
-    shown = _stored_slice(image, answer)
+    reference = _stored_slice(image, answer)
     algorithm = algorithm_of(answer.model)
-    made = [report(headers, _reported(answer, shown, _notes(answer)), algorithm, image.source)]
+    reported = _reported(answer, reference, _notes(answer))
+    objects = [report(headers, reported, algorithm, image.source)]
     plane = slice_of(image, index)
     # The middle slice may be blank.
     if answer.decision != REJECTED and plane.pixels.max() > plane.pixels.min():
@@ -56,8 +57,8 @@ def dicom_answer(answered: Answered) -> list[DicomObject]:
         png = draw(plane, answer, heatmap, image.facts)
         map_words = f". With {MAP_CAPTION}" if heatmap else ""
         text = f"{headline(answer)}{map_words}"
-        made.append(capture(headers, shown, png, text, algorithm, image.source))
-    return made
+        objects.append(capture(headers, reference, png, text, algorithm, image.source))
+    return objects
 
 
 def dicom_study_answer(
@@ -71,7 +72,7 @@ def dicom_study_answer(
         from tumorlens.imaging.dicom.report import report
 
     of_each = [source_headers(image.facts.stored if image.facts else ()) for image in images]
-    headers = [header for some in of_each for header in some]
+    headers = [header for of_series in of_each for header in of_series]
     decisive = study.decisive_member
     index, frame = _stored_slice(images[decisive], answers[decisive])
     said = _reported(study, (sum(map(len, of_each[:decisive])) + index, frame), study.notes)
@@ -116,7 +117,7 @@ def _stored_slice(image: MedicalImage, answer: ImageAnswer) -> SliceReference:
     return index, image.facts.stored[index].frame if image.facts else None
 
 
-def _reported(answer: Answer, shown: SliceReference, notes: tuple[str, ...]) -> "Reported":
+def _reported(answer: Answer, reference: SliceReference, notes: tuple[str, ...]) -> "Reported":
     from tumorlens.imaging.dicom.report import Reported
 
     finding: Finding | None = None if not hasattr(answer, "finding") else answer.finding
@@ -128,7 +129,7 @@ def _reported(answer: Answer, shown: SliceReference, notes: tuple[str, ...]) -> 
         tumor_probability=answer.tumor_probability,
         probabilities=answer.probabilities or {},
         side=finding.side if finding else None,
-        reference=shown,
+        reference=reference,
         notes=notes,
         classes=answer.model.class_set,
     )
@@ -137,13 +138,13 @@ def _reported(answer: Answer, shown: SliceReference, notes: tuple[str, ...]) -> 
 def _notes(answer: ImageAnswer) -> tuple[str, ...]:
     if not isinstance(answer, VolumePrediction):
         return answer.notes
-    found = answer.finding
+    finding = answer.finding
     notes = (f"{len(answer.slices)} slices were read.", *answer.notes)
-    if found is None:
+    if finding is None:
         return notes
-    where = f"The finding is in slices {found.first + 1} to {found.last + 1}, counted from 1."
+    where = f"The finding is in slices {finding.first + 1} to {finding.last + 1}, counted from 1."
     size: tuple[str, ...] = ()
-    if found.extent_mm is not None:
-        x, y, z = found.extent_mm
+    if finding.extent_mm is not None:
+        x, y, z = finding.extent_mm
         size = (f"The map extends over about {x:.0f} x {y:.0f} x {z:.0f} mm.",)
     return (where, *size, *notes)

@@ -17,12 +17,12 @@ def suspicion(volume: VolumePrediction, index: int) -> float:
 
     If no class means "no finding": probability of the most probable class.
     """
-    one = volume.slices[index]
+    prediction = volume.slices[index]
     if not answered(volume, index):
         return 0.0
-    if one.tumor_probability is None:
-        return max((one.probabilities or {}).values(), default=0.0)
-    return one.tumor_probability
+    if prediction.tumor_probability is None:
+        return max((prediction.probabilities or {}).values(), default=0.0)
+    return prediction.tumor_probability
 
 
 def answered(volume: VolumePrediction, index: int) -> bool:

@@ -155,12 +155,12 @@ def show(name: str, estimate: Estimate) -> str:
     if math.isnan(value):
         return "undefined"
     if name in _RATES:
-        shown, digits, low, high = percent(value), 2, 100 * low, 100 * high
+        text, digits, low, high = percent(value), 2, 100 * low, 100 * high
     else:
-        shown, digits = f"{value:.4f}", 4
+        text, digits = f"{value:.4f}", 4
     if math.isnan(low):
-        return f"{shown} (no interval)"
-    return f"{shown} ({low:.{digits}f} to {high:.{digits}f})"
+        return f"{text} (no interval)"
+    return f"{text} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def show_rate(estimate: Estimate) -> str:
@@ -189,7 +189,7 @@ def comparison(evaluation: Evaluation) -> list[tuple[str, Mapping[str, Estimate]
 
 
 def draw(evaluation: Evaluation, measured: Measured) -> list[Figure]:
-    """Draw the three figures of a subset; none for one of fewer than 50 images but the whole."""
+    """Draw the three figures of all images, or of a subset with at least 50 images."""
     subset = measured.subset
     if subset.name != "all" and measured.images < _MIN_FOR_FIGURES:
         return []
@@ -238,22 +238,22 @@ def _draw_corruptions(
 
 def mistakes(evaluation: Evaluation, manifest: Manifest) -> list[Mistake]:
     """The most confident wrong answers, with the input of the network."""
-    found, names = [], evaluation.classes.names
-    right = metrics.correct_table(evaluation.classes)
+    wrong_answers, names = [], evaluation.classes.names
+    correct = metrics.correct_table(evaluation.classes)
     classifiers = {fold.name: fold.classifier for fold in evaluation.plan.folds}
     for i in evaluation.mistakes(_MISTAKES):
-        item = evaluation.records[i]
-        pixels = classifiers[evaluation.folds[i]].preprocess(reader.read(manifest.file(item)))
+        image = evaluation.records[i]
+        pixels = classifiers[evaluation.folds[i]].preprocess(reader.read(manifest.file(image)))
         row = evaluation.probabilities[i]
-        found.append(
+        wrong_answers.append(
             Mistake(
                 image=encode.data_uri(pixels),
-                label=item.label,
+                label=image.label,
                 predicted=names[int(np.argmax(row))],
                 confidence=float(row.max()),
-                probability_of_truth=float(row[right[evaluation.labels[i]]].sum()),
-                path="/".join(Path(item.path).parts[-3:]),
+                probability_of_truth=float(row[correct[evaluation.labels[i]]].sum()),
+                path="/".join(Path(image.path).parts[-3:]),
                 group=evaluation.groups[i],
             )
         )
-    return found
+    return wrong_answers

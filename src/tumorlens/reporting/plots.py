@@ -75,8 +75,8 @@ def roc_png(labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUM
     common = np.argsort(-np.bincount(labels, minlength=len(classes))[: len(classes)])
     curves = [
         curve
-        for place, k in enumerate(sorted(common[: len(STYLES)].tolist()))
-        if (curve := _roc(labels, probabilities, k, names[k], place, classes)) is not None
+        for style, k in enumerate(sorted(common[: len(STYLES)].tolist()))
+        if (curve := _roc(labels, probabilities, k, names[k], style, classes)) is not None
     ]
     reached = any(curve.corner for curve in curves)
     with canvas.figure(9.2 if reached else 5.0, 4.6) as (figure, png):
@@ -97,13 +97,15 @@ def roc_png(labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUM
     return png.getvalue()
 
 
-def selective_png(found: Selective, classes: ClassSet = BRAIN_TUMORS) -> bytes:
+def selective_png(selective: Selective, classes: ClassSet = BRAIN_TUMORS) -> bytes:
     """Draw errors and missed tumours among the answers, against the share of images answered."""
     with canvas.figure(7.4, 4.4) as (figure, png):
         axes = figure.subplots()
-        percent = 100 * found.coverage
-        axes.plot(percent, 100 * found.risk, color=BLUE, lw=1.8, label="wrong, of those answered")
-        missed = found.missed if classes.no_finding is not None else np.zeros(1)
+        percent = 100 * selective.coverage
+        axes.plot(
+            percent, 100 * selective.risk, color=BLUE, lw=1.8, label="wrong, of those answered"
+        )
+        missed = selective.missed if classes.no_finding is not None else np.zeros(1)
         if classes.no_finding is not None:
             color, style = STYLES[1]
             word = classes.finding
@@ -112,10 +114,10 @@ def selective_png(found: Selective, classes: ClassSet = BRAIN_TUMORS) -> bytes:
                 label=f"answered no {word}, of the answered {word} images",
             )  # fmt: skip
         axes.plot(
-            percent, 100 * found.ideal, color=SOFT, lw=1, ls=":",
+            percent, 100 * selective.ideal, color=SOFT, lw=1, ls=":",
             label="wrong, with ideal confidence",
         )  # fmt: skip
-        top = 100 * float(np.nanmax([found.risk[-1], missed[-1], 0.005]))
+        top = 100 * float(np.nanmax([selective.risk[-1], missed[-1], 0.005]))
         axes.set(xlim=(0, 100.5), ylim=(-0.03 * top, 1.6 * top))
         axes.set(xlabel="images answered, most confident first, %", ylabel="%")
         axes.set_title("Selective classification")
@@ -193,7 +195,7 @@ class _Curve(NamedTuple):
 
 
 def _roc(
-    labels: Labels, probabilities: Floats, k: int, name: str, place: int, classes: ClassSet
+    labels: Labels, probabilities: Floats, k: int, name: str, style: int, classes: ClassSet
 ) -> _Curve | None:
     """The curve of class ``k``; None unless there are images of it and of others."""
     known = metrics.decides(labels, k, classes)
@@ -202,4 +204,4 @@ def _roc(
         return None
     false_positive, true_positive, _ = roc_curve(positive, scores)
     area = roc_auc_score(positive, scores)
-    return _Curve(false_positive, true_positive, f"{name} {area:.4f}", STYLES[place % len(STYLES)])
+    return _Curve(false_positive, true_positive, f"{name} {area:.4f}", STYLES[style % len(STYLES)])

@@ -33,14 +33,14 @@ def csv_columns(classes: Sequence[str] = CLASSES) -> tuple[str, ...]:
 
 def record(result: Result) -> dict[str, Any]:
     """The JSON record of one input, as builtin types: the fields of ``inference.record``."""
-    made: dict[str, Any] = msgspec.to_builtins(result)
-    for part in (made, *made.get("slices", ()), *made.get("members", ())):
+    fields: dict[str, Any] = msgspec.to_builtins(result)
+    for part in (fields, *fields.get("slices", ()), *fields.get("members", ())):
         if part.get("tumor_probability") is not None:
             part["tumor_probability"] = round(part["tumor_probability"], _DIGITS)
         if part.get("probabilities") is not None:
             rounded = {name: round(value, _DIGITS) for name, value in part["probabilities"].items()}
             part["probabilities"] = rounded
-    return made
+    return fields
 
 
 def json_line(result: Result) -> bytes:
@@ -89,12 +89,12 @@ def _class_column(name: str) -> str:
 
 def _volume_fields(result: VolumePrediction) -> dict[str, str]:
     fields = {"slices": str(len(result.slices))}
-    if (found := result.finding) is not None:
+    if (finding := result.finding) is not None:
         fields |= {
-            "finding_first": str(found.first),
-            "finding_middle": str(found.middle),
-            "finding_last": str(found.last),
-            "finding_side": found.side or "",
+            "finding_first": str(finding.first),
+            "finding_middle": str(finding.middle),
+            "finding_last": str(finding.last),
+            "finding_side": finding.side or "",
         }
     if (series := result.series) is not None:
         fields["series_description"] = series.description or ""

@@ -35,36 +35,37 @@ _TITLES: Final = {
 }
 
 
-def write(folder: Path, found: SiteResult) -> Path:
+def write(folder: Path, site_result: SiteResult) -> Path:
     """Write both files into the new bundle's folder; return the page."""
-    (folder / RECORD).write_bytes(json_bytes(as_dict(found)))
+    (folder / RECORD).write_bytes(json_bytes(as_dict(site_result)))
     return html.write(
         folder / PAGE,
         "calibration.html",
-        found=found,
-        rows=performance_rows(found),
-        remarks=remarks(found),
+        site_result=site_result,
+        rows=performance_rows(site_result),
+        remarks=remarks(site_result),
         no_reference=NO_REFERENCE,
         folds=FOLDS,
         version=__version__,
     )
 
 
-def performance_rows(found: SiteResult) -> list[tuple[str, str, str]]:
+def performance_rows(site_result: SiteResult) -> list[tuple[str, str, str]]:
     """Title, value before and value after calibration of each measure."""
     return [
-        (_TITLES[name], _shown(name, found.before), _shown(name, found.after)) for name in NAMES
+        (_TITLES[name], _shown(name, site_result.before), _shown(name, site_result.after))
+        for name in NAMES
     ]
 
 
-def remarks(found: SiteResult) -> list[str]:
+def remarks(site_result: SiteResult) -> list[str]:
     """Further remarks on the cases."""
-    cases, said = found.cases, []
-    if TrainingImages.from_training(found.parent.info.training) is None:
+    cases, said = site_result.cases, []
+    if TrainingImages.from_training(site_result.parent.info.training) is None:
         said.append(
-            f"{found.parent.info.name} does not list the images that trained it, so it cannot be "
-            "shown that these images are new to it. If it was trained on them, the figures here "
-            "are too optimistic."
+            f"{site_result.parent.info.name} does not list the images that trained it, so it "
+            "cannot be shown that these images are new to it. If it was trained on them, the "
+            "figures here are too optimistic."
         )
     if cases.rejected:
         said.append(f"{cases.rejected} images were rejected by the gate and were not used.")
@@ -79,18 +80,18 @@ def remarks(found: SiteResult) -> list[str]:
             "and group), so each counts as a separate patient. If some are of the same patient, "
             "the guarantees above are weaker than stated."
         )
-    if found.after is None:
+    if site_result.after is None:
         said.append("Too few patients to cross-validate.")
     return said
 
 
-def as_dict(found: SiteResult) -> dict[str, Any]:
+def as_dict(site_result: SiteResult) -> dict[str, Any]:
     """JSON types; undefined is null."""
-    site = found.site
+    site = site_result.site
     return {
         "tumorlens": __version__,
         "notice": RESEARCH_NOTICE,
-        "name": found.bundle.info.name,
+        "name": site_result.bundle.info.name,
         "parent": {
             "name": site.parent_name,
             "version": site.parent_version,
@@ -100,27 +101,29 @@ def as_dict(found: SiteResult) -> dict[str, Any]:
         "patients": site.patients,
         "images": site.images,
         "patients_by_class": site.by_class,
-        "rejected": found.cases.rejected,
-        "temperature": found.fit.temperature,
-        "decision": msgspec.to_builtins(found.fit.decision),
-        "prediction_sets": msgspec.to_builtins(found.fit.prediction_sets),
-        "fitted": list(found.fit.fitted),
-        "kept": list(found.fit.unfitted),
-        "before": _performance(found.before),
-        "after_cross_validated": _performance(found.after),
-        "drift": None if found.shifts is None else [drift.as_dict(one) for one in found.shifts],
+        "rejected": site_result.cases.rejected,
+        "temperature": site_result.fit.temperature,
+        "decision": msgspec.to_builtins(site_result.fit.decision),
+        "prediction_sets": msgspec.to_builtins(site_result.fit.prediction_sets),
+        "fitted": list(site_result.fit.fitted),
+        "kept": list(site_result.fit.unfitted),
+        "before": _performance(site_result.before),
+        "after_cross_validated": _performance(site_result.after),
+        "drift": None
+        if site_result.shifts is None
+        else [drift.as_dict(shift) for shift in site_result.shifts],
     }
 
 
-def _performance(found: Performance | None) -> dict[str, float | None] | None:
-    if found is None:
+def _performance(performance: Performance | None) -> dict[str, float | None] | None:
+    if performance is None:
         return None
-    values = {name: float(getattr(found, name)) for name in NAMES}
+    values = {name: float(getattr(performance, name)) for name in NAMES}
     return {k: None if math.isnan(value) else round(value, 6) for k, value in values.items()}
 
 
-def _shown(name: str, found: Performance | None) -> str:
-    value = math.nan if found is None else float(getattr(found, name))
+def _shown(name: str, performance: Performance | None) -> str:
+    value = math.nan if performance is None else float(getattr(performance, name))
     if math.isnan(value):
         return "-"
     return f"{value:.2f}" if name == "mean_size" else percent(value, 1)

@@ -79,8 +79,8 @@ def entry(result: Result, answered: Answered | None = None, *, with_images: bool
     return Entry(result, facts, tuple(_images(answered)))
 
 
-def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: datetime) -> Path:
-    """Write the report of ``entries``, made by the bundle ``info``; return its path."""
+def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, written: datetime) -> Path:
+    """Write the report of ``entries``, answered by the bundle ``info``; return its path."""
     model = next((e.result.model for e in entries if not isinstance(e.result, Failure)), None)
     return html.write(
         path,
@@ -88,7 +88,7 @@ def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, made: da
         entries=entries,
         info=info,
         sha256=model.sha256 if model else info.files.get("model.onnx", ""),
-        made=made.strftime("%Y-%m-%d %H:%M %Z"),
+        written=written.strftime("%Y-%m-%d %H:%M %Z"),
         percent_of=probability_percent,
         classes=info.classes,
         named=lambda names: [info.classes.display_names[name] for name in names],
@@ -117,20 +117,20 @@ def strip(volume: VolumePrediction) -> list[Bar]:
     """One bar for each slice of a volume, in units of the strip's width."""
     width = 1.0 / len(volume.slices)
     return [
-        Bar(place * width, width, suspicion(volume, place), _kind(volume, place))
-        for place in range(len(volume.slices))
+        Bar(index * width, width, suspicion(volume, index), _kind(volume, index))
+        for index in range(len(volume.slices))
     ]
 
 
 def _kind(volume: VolumePrediction, index: int) -> str:
-    found = volume.finding
+    finding = volume.finding
     if not answered(volume, index):
         return "none"
     if not volume.slices[index].counted:
         return "uncounted"
-    if found is None or not found.first <= index <= found.last:
+    if finding is None or not finding.first <= index <= finding.last:
         return "outside"
-    return "middle" if index == found.middle else "inside"
+    return "middle" if index == finding.middle else "inside"
 
 
 def _images(answered: Answered) -> Iterator[ReportImage]:
@@ -170,17 +170,17 @@ def _alone(result: VolumePrediction, index: int) -> str:
 
 def _members(result: StudyPrediction) -> Iterator[tuple[str, str]]:
     """The contribution of each series to the answer for the study."""
-    for one in result.members:
+    for series in result.members:
         share = ""
-        if one.tumor_probability is not None:
+        if series.tumor_probability is not None:
             word = result.model.class_set.finding
-            share = f"{word} {probability_percent(one.tumor_probability)}, "
-        elif one.weight == 0:
+            share = f"{word} {probability_percent(series.tumor_probability)}, "
+        elif series.weight == 0:
             share = "no answer, "
-        sequence = one.sequence or "unknown sequence"
+        sequence = series.sequence or "unknown sequence"
         yield (
-            Path(one.path).name or one.path,
-            f"{sequence}: {share}weight {one.weight:.2g}",
+            Path(series.path).name or series.path,
+            f"{sequence}: {share}weight {series.weight:.2g}",
         )
 
 
@@ -219,27 +219,30 @@ def _series_facts(series: SeriesFacts) -> Iterator[tuple[str, str]]:
 
 
 def _finding_facts(result: VolumePrediction) -> Iterator[tuple[str, str]]:
-    found = result.finding
-    if found is None:
+    finding = result.finding
+    if finding is None:
         return
-    where = f"slices {found.first + 1} to {found.last + 1}, middle {found.middle + 1}"
-    yield "Finding", where if found.last > found.first else f"slice {found.first + 1}"
-    if found.side is not None:
-        yield "Side", "near the midline" if found.side == "midline" else found.side
-    if found.extent_mm is not None:
-        x, y, z = found.extent_mm
+    where = f"slices {finding.first + 1} to {finding.last + 1}, middle {finding.middle + 1}"
+    yield "Finding", where if finding.last > finding.first else f"slice {finding.first + 1}"
+    if finding.side is not None:
+        yield "Side", "near the midline" if finding.side == "midline" else finding.side
+    if finding.extent_mm is not None:
+        x, y, z = finding.extent_mm
         yield (
             "Extent of the map",
             f"about {x:.0f} × {y:.0f} mm in the slice, {z:.0f} mm across slices",
         )
-    if found.position_mm is not None:
-        x, y, z = found.position_mm
+    if finding.position_mm is not None:
+        x, y, z = finding.position_mm
         sides = (
             f"{abs(x):.0f} mm {'left' if x >= 0 else 'right'}",
             f"{abs(y):.0f} mm {'posterior' if y >= 0 else 'anterior'}",
             f"{abs(z):.0f} mm {'superior' if z >= 0 else 'inferior'}",
         )
         yield "Middle", f"{', '.join(sides)}, relative to the origin of coordinates"
-    if found.path is not None:
-        file = Path(found.path).name + (f"/{found.member}" if found.member else "")
-        yield "File of the middle slice", file + (f", frame {found.frame}" if found.frame else "")
+    if finding.path is not None:
+        file = Path(finding.path).name + (f"/{finding.member}" if finding.member else "")
+        yield (
+            "File of the middle slice",
+            file + (f", frame {finding.frame}" if finding.frame else ""),
+        )

@@ -101,8 +101,8 @@ def _draw(results: Results, width: int | None, room: int) -> Table:
     for result in results:
         first, *below = _sentences(result, _UNBOUNDED)
         path = Text(elide(printable(result.path), room) if room else "")
-        shares = _probabilities(result, classes) if every else ()
-        table.add_row(path, Text(result.decision, style=_STYLES[result.decision]), first, *shares)
+        cells = _probabilities(result, classes) if every else ()
+        table.add_row(path, Text(result.decision, style=_STYLES[result.decision]), first, *cells)
         for line in below:
             table.add_row("", "", line)
     return table
@@ -119,7 +119,9 @@ def _sentences(result: Result, room: int) -> Iterator[Text]:
     if isinstance(result, VolumePrediction):
         yield Text(_where(result, room), style="dim")
     if isinstance(result, StudyPrediction):
-        used = [one.sequence or "unknown sequence" for one in result.members if one.weight > 0]
+        used = [
+            series.sequence or "unknown sequence" for series in result.members if series.weight > 0
+        ]
         yield Text(f"study, from {len(used)} series: {', '.join(used)}", style="dim")
 
 
@@ -147,8 +149,8 @@ def _classes(results: Results) -> ClassSet:
 
 def _probabilities(result: Result, classes: ClassSet) -> Iterator[Text]:
     for name in classes.names:
-        shown = probability_percent(result.probabilities[name]) if result.probabilities else ""
-        yield Text(shown, style="bold" if name == result.label else "dim")
+        text = probability_percent(result.probabilities[name]) if result.probabilities else ""
+        yield Text(text, style="bold" if name == result.label else "dim")
 
 
 def _where(result: VolumePrediction, room: int) -> str:
@@ -156,14 +158,14 @@ def _where(result: VolumePrediction, room: int) -> str:
 
     With the series description and the middle slice as far as they fit into ``room``.
     """
-    found, count = result.finding, len(result.slices)
-    if found is None:
+    finding, count = result.finding, len(result.slices)
+    if finding is None:
         where = middle = f"{count} slices"
-    elif found.first == found.last:
-        where = middle = f"slice {found.first + 1} of {count}"
+    elif finding.first == finding.last:
+        where = middle = f"slice {finding.first + 1} of {count}"
     else:
-        where = f"slices {found.first + 1}-{found.last + 1} of {count}"
-        middle = f"{where}, middle {found.middle + 1}"
+        where = f"slices {finding.first + 1}-{finding.last + 1} of {count}"
+        middle = f"{where}, middle {finding.middle + 1}"
     described = result.series.description if result.series else None
     longest = f"{printable(described)}: {middle}" if described else middle
     return next((text for text in (longest, middle) if len(text) <= room), where)

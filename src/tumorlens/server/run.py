@@ -49,7 +49,7 @@ def _bound(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise AddressError.of(host, port, "--port", error) from error
+        raise AddressError.for_port(host, port, "--port", error) from error
     return bound
 
 

@@ -66,7 +66,7 @@ class _Work:
                 return records.record(answer_image(self._classifier, image).answer)
             (answer,) = self._classifier.answer([self._classifier.prepare(image)])
         except InputError as error:
-            return records.record(Failure.of(asked["name"], error))
+            return records.record(Failure.from_error(asked["name"], error))
         if heatmap == "0" and not preview:
             return _record(answer.prediction)
         return _illustrate(answer, image, heatmap, preview)
@@ -86,7 +86,7 @@ class _Work:
             for study, _ in fuse_patients(self._classifier, renaming.whole, answers, facts):
                 yield part(renaming(records.record(study)))
         for path, error in listing.failures:
-            yield part(renaming(records.record(Failure.of(path, error))))
+            yield part(renaming(records.record(Failure.from_error(path, error))))
 
     def _records(
         self, source: Input, answers: list[ImageAnswer], facts: list[AcquisitionFacts | None]
@@ -104,7 +104,7 @@ class _Work:
         except InputError as error:
             missing = ((source.path, error), *missing)
         for file, reason in missing:
-            yield records.record(Failure.of(file, reason))
+            yield records.record(Failure.from_error(file, reason))
 
 
 def _illustrate(answer: RawPrediction, image: MedicalImage, heatmap: str, preview: bool) -> Record:
