@@ -120,11 +120,11 @@ def test_what_cannot_be_shown_of_an_input_is_told_after_its_answer(
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(encode.png(head))
 
-    def look(found: Answered) -> None:
+    def observe(found: Answered) -> None:
         if found.answer.path.endswith("a.png"):
             raise CorruptInputError(f"{found.answer.path}: no room for its heatmap")
 
-    found = outcomes(classifier, finder.find(str(tmp_path)).inputs, looks=[look])
+    found = outcomes(classifier, finder.find(str(tmp_path)).inputs, observers=[observe])
     results = [one.result for one in found]
     first, told, second = results
     assert [Path(result.path).name for result in results] == ["a.png", "a.png", "b.png"]

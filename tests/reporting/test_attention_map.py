@@ -50,7 +50,7 @@ def test_it_is_written_where_the_tumour_is(
     used = np.flatnonzero(mask.any(axis=(1, 2)))
     assert answer.finding.first <= used.min() <= used.max() <= answer.finding.last
     out = tmp_path / "out"
-    AttentionMaps(out).look(answered)
+    AttentionMaps(out).observe(answered)
     (volume,) = out.glob("*.nii.gz")
     loaded = nib.nifti1.Nifti1Image.from_filename(volume)
     np.testing.assert_array_equal(np.asarray(loaded.dataobj), mask.transpose(2, 1, 0))
@@ -78,7 +78,7 @@ def test_images_of_a_makers_own_class_are_referred_to_as_such(
         dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = own
         dataset.save_as(file)
     (image,) = read_study(tmp_path).images
-    AttentionMaps(tmp_path / "out").look(answer_image(knows_phantoms, image))
+    AttentionMaps(tmp_path / "out").observe(answer_image(knows_phantoms, image))
     (made,) = (tmp_path / "out").glob("*.dcm")
     referred = [
         item.ReferencedSOPClassUID
@@ -92,13 +92,13 @@ def test_there_is_none_without_a_tumour_or_a_place(
 ) -> None:
     image = head(write_dicom, tmp_path, "notumor")
     out = tmp_path / "out"
-    AttentionMaps(out).look(answer_image(knows_phantoms, image))
+    AttentionMaps(out).observe(answer_image(knows_phantoms, image))
     assert list(out.iterdir()) == []
     rng = np.random.default_rng([3, 0])
     plain = reader.read_bytes(
         encode.png(Patient.draw(rng, "glioma").slice(rng, 0.0).pixels), "a.png"
     )
     with pytest.raises(InputError, match="position"):
-        AttentionMaps(out).look(answer_image(knows_phantoms, plain))
+        AttentionMaps(out).observe(answer_image(knows_phantoms, plain))
     with pytest.raises(InputError, match="the positions of its slices"):
         as_nifti(np.ones((1, 4, 4), np.bool_), plain)

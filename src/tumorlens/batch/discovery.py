@@ -21,7 +21,7 @@ from tumorlens.imaging.finder import kind_of
 from tumorlens.imaging.formats.registry import claims_image
 
 if TYPE_CHECKING:
-    from tumorlens.imaging.dicom.header import Look
+    from tumorlens.imaging.dicom.header import Membership
 
 STANDARD_INPUT: Final = "-"
 _PATTERN: Final = frozenset("*?[")
@@ -190,8 +190,8 @@ class _Studies:
             yield from self.rest()
             yield from _series_items(folder, paths)
             return
-        looked = _look_at(paths[0])
-        study = looked.study_uid if looked else None
+        membership = _membership_of(paths[0])
+        study = membership.study_uid if membership else None
         fits = len(self._paths) + len(paths) <= _FEW_DICOM
         if study is None or study != self._study or not fits:
             yield from self.rest()
@@ -210,16 +210,16 @@ def _series_items(folder: str, paths: Sequence[str]) -> Iterator[Item]:
     """One item for each series of a folder of many DICOM files."""
     groups: dict[str, list[str]] = {}
     for path in paths:
-        looked = _look_at(path)
-        groups.setdefault((looked and looked.series_uid) or path, []).append(path)
+        membership = _membership_of(path)
+        groups.setdefault((membership and membership.series_uid) or path, []).append(path)
     yield from (_dicom(folder, members) for members in groups.values())
 
 
-def _look_at(path: str) -> "Look | None":
+def _membership_of(path: str) -> "Membership | None":
     # Here, not above: whoever has no DICOM does without pydicom.
-    from tumorlens.imaging.series import look_at
+    from tumorlens.imaging.series import membership_of
 
-    return look_at(path)
+    return membership_of(path)
 
 
 def _standard_input() -> RawIOBase:

@@ -21,11 +21,11 @@ class Extra:
 
     needs_heatmaps: bool = False
 
-    def look(self, answered: "Answered") -> Any:
+    def observe(self, answered: "Answered") -> Any:
         """Called with each image and its answer; returns what ``take`` needs of them."""
 
-    def take(self, number: int, result: "Result", from_look: Any) -> None:
-        """Called with each result, in order, and what ``look`` returned; None if there is none.
+    def take(self, number: int, result: "Result", observation: Any) -> None:
+        """Called with each result, in order, and what ``observe`` returned; None if there is none.
 
         ``number`` counts the results from 1.
         """
@@ -50,9 +50,9 @@ def chosen(
 def results_of(outcomes: "Iterable[Outcome]", extras: Sequence[Extra]) -> "Iterator[Result]":
     """The results of ``outcomes``, after all ``extras`` have taken them."""
     for number, outcome in enumerate(outcomes, start=1):
-        returned = outcome.from_looks or [None] * len(extras)
-        for extra, from_look in zip(extras, returned, strict=True):
-            extra.take(number, outcome.result, from_look)
+        returned = outcome.observations or [None] * len(extras)
+        for extra, observation in zip(extras, returned, strict=True):
+            extra.take(number, outcome.result, observation)
         yield outcome.result
 
 
@@ -69,16 +69,16 @@ class HeatmapFiles(Extra):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
 
-    def look(self, answered: "Answered") -> bytes | None:
+    def observe(self, answered: "Answered") -> bytes | None:
         """Draw the image."""
         from tumorlens.reporting.answer_image import png_of
 
         return png_of(answered.image, answered.answer)
 
-    def take(self, number: int, result: "Result", from_look: bytes | None) -> None:
+    def take(self, number: int, result: "Result", observation: bytes | None) -> None:
         """Write the image."""
-        if from_look is not None:
-            (self._folder / f"{numbered_name(number, result.path)}.png").write_bytes(from_look)
+        if observation is not None:
+            (self._folder / f"{numbered_name(number, result.path)}.png").write_bytes(observation)
 
 
 class StudyFile(Extra):
@@ -92,7 +92,7 @@ class StudyFile(Extra):
         self._entries: list[Entry] = []
         self._with_images = 0
 
-    def look(self, answered: "Answered") -> "Entry":
+    def observe(self, answered: "Answered") -> "Entry":
         """Make the entry of an answer, with images as long as there are not too many."""
         from tumorlens.reporting.study_report import WITH_IMAGES, entry
 
@@ -100,11 +100,11 @@ class StudyFile(Extra):
         self._with_images += with_images
         return entry(answered.answer, answered, with_images=with_images)
 
-    def take(self, number: int, result: "Result", from_look: "Entry | None") -> None:  # noqa: ARG002
+    def take(self, number: int, result: "Result", observation: "Entry | None") -> None:  # noqa: ARG002
         """Keep the entry."""
         from tumorlens.reporting.study_report import entry
 
-        self._entries.append(from_look or entry(result))
+        self._entries.append(observation or entry(result))
 
     def finish(self) -> None:
         """Write the file."""
@@ -127,7 +127,7 @@ class DicomObjects(Extra):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
 
-    def look(self, answered: "Answered") -> None:
+    def observe(self, answered: "Answered") -> None:
         """Write the objects."""
         from tumorlens.reporting.dicom_answer import dicom_answer, is_dicom
 
@@ -149,7 +149,7 @@ class AttentionMaps(Extra):
         self._folder = folder
         self._answered = 0
 
-    def look(self, answered: "Answered") -> None:
+    def observe(self, answered: "Answered") -> None:
         """Write the map; raise ``InputError`` if the image does not state its position."""
         import gzip
 

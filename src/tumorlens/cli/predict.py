@@ -105,7 +105,7 @@ def command(
         "plane": plane,
         "batch_size": batch_size,
         "explain": any(extra.needs_heatmaps for extra in beside),
-        "looks": [extra.look for extra in beside],
+        "observers": [extra.observe for extra in beside],
     }
     outcomes = (
         (

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 
 from tumorlens.errors import InputError, LimitExceededError, MissingInputError, NotMRError
 from tumorlens.imaging.archive import Archive
-from tumorlens.imaging.dicom.header import Header, Look, header_of, look
+from tumorlens.imaging.dicom.header import Header, Membership, header_of, read_membership
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.reader import Location, name_of, read_stack
 from tumorlens.imaging.dicom.tags import number, text, whole
@@ -106,11 +106,11 @@ class Grouped:
     """Reports and overlays that this package wrote as an earlier answer."""
 
 
-def look_at(path: str) -> Look | None:
+def membership_of(path: str) -> Membership | None:
     """Where the DICOM file at ``path`` belongs; None where it cannot be read."""
     try:
         with open_file(path) as stream:
-            return look(parse(stream, path, pixels=False), path)
+            return read_membership(parse(stream, path, pixels=False), path)
     except InputError:
         return None
 
@@ -149,16 +149,16 @@ def _group(
         try:
             with open_(location) as stream:
                 dataset = parse(stream, name, pixels=False)
-            looked = look(dataset, name)
-            if looked.is_own:
+            membership = read_membership(dataset, name)
+            if membership.is_own:
                 own += 1
                 continue
-            if not looked.is_image:
+            if not membership.is_image:
                 skipped += 1
-                if looked.named:
-                    directory, named, others = name, named + looked.named, others - 1
+                if membership.named:
+                    directory, named, others = name, named + membership.named, others - 1
                 continue
-            uid = looked.series_uid or name
+            uid = membership.series_uid or name
             header = header_of(dataset, name, *location)
             if (divided := text(dataset, "ConcatenationUID")) is not None:
                 concatenations.setdefault(divided, _Concatenation(name)).add(dataset)

@@ -27,7 +27,7 @@ from tumorlens.inference.record import (
 )
 from tumorlens.inference.volume import BATCH, Answered, answer_image
 
-Look = Callable[[Answered], Any]
+Observer = Callable[[Answered], Any]
 """Is called with each image and its answer while both are in memory; may raise ``InputError``."""
 
 
@@ -41,8 +41,8 @@ class Outcome(NamedTuple):
     """What the file states about the acquisition."""
     study: str | None = None
     """The study that the result belongs to; None where the file states none."""
-    from_looks: Sequence[Any] = ()
-    """What each of the ``looks`` returned; empty where they were not called."""
+    observations: Sequence[Any] = ()
+    """What each of the ``observers`` returned; empty where they were not called."""
 
 
 _Batch = list[tuple[Input, PreparedImage | InputError]]
@@ -72,7 +72,7 @@ def outcomes(
     plane: str = reader.DEFAULT_PLANE,
     batch_size: int = BATCH,
     explain: bool = False,
-    looks: Sequence[Look] = (),
+    observers: Sequence[Observer] = (),
     study: str | None = None,
 ) -> Generator[Outcome]:
     """Classify images, volumes and series in order; what cannot be used gives a ``Failure``.
@@ -80,17 +80,17 @@ def outcomes(
     Inputs are paths of files, or what ``imaging.finder`` finds in folders and archives.
 
     With ``explain`` each image's prediction has its heatmap, and each volume's that of its
-    finding. Several images are read at once, unless there are ``looks``, which need each image
+    finding. Several images are read at once, unless there are ``observers``, which need each image
     together with its answer. If not all slices of a series can be read, the answer comes first and
-    then a ``Failure`` for each missing file. If one of the ``looks`` raises, the answer is followed
-    by a ``Failure``, and the further ones are not called.
+    then a ``Failure`` for each missing file. If an observer raises, the answer is followed by a
+    ``Failure``, and the further observers are not called.
 
     The answers of DICOM series that belong to one study are held back, and the study's answer
     comes before them. With ``study`` all inputs belong to one study, whatever their files state.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    each = _Each(classifier, plane, batch_size, explain, looks)
+    each = _Each(classifier, plane, batch_size, explain, observers)
     yield from _studies_first(classifier, _with_study(each, map(_as_input, inputs), study))
 
 
@@ -128,7 +128,7 @@ def _studies_first(classifier: Classifier, stream: Iterator[Outcome]) -> Iterato
 def _with_study(each: "_Each", inputs: Iterable[Input], study: str | None) -> Iterator[Outcome]:
     """The outcomes, each with its study; a failure belongs to the study that it was found in."""
     current: str | None = study
-    for at_once, run in groupby(inputs, key=lambda source: source.is_single and not each.looks):
+    for at_once, run in groupby(inputs, key=lambda source: source.is_single and not each.observers):
         if at_once:
             current = study
             yield from (outcome._replace(study=study) for outcome in _images(each, run))
@@ -186,7 +186,7 @@ class _Each(NamedTuple):
     plane: str
     batch_size: int
     explain: bool
-    looks: Sequence[Look]
+    observers: Sequence[Observer]
 
     def prepare(self, source: Input) -> PreparedImage | InputError:
         """Read and preprocess an input; ``VolumeError`` if it is not a single image."""
@@ -220,18 +220,18 @@ class _Each(NamedTuple):
             for path, reason in ((source.path, error), *missing):
                 yield Outcome(Failure.from_error(path, reason), source)
             return
-        from_looks, failed = self._look(answered)
+        observations, failed = self._observe(answered)
         study = image.facts.study_instance_uid if image.facts else None
-        yield Outcome(answered.answer, source, image.facts, study, from_looks)
+        yield Outcome(answered.answer, source, image.facts, study, observations)
         for path, reason in (*((source.path, error) for error in failed), *missing):
             yield Outcome(Failure.from_error(path, reason), source)
 
-    def _look(self, answered: Answered) -> tuple[list[Any], list[InputError]]:
-        """What the ``looks`` return, None from the first one that raises on; and what it raised."""
-        returned: list[Any] = [None] * len(self.looks)
-        for index, look in enumerate(self.looks):
+    def _observe(self, answered: Answered) -> tuple[list[Any], list[InputError]]:
+        """What the observers return, None from the first one that raises; and what that raised."""
+        returned: list[Any] = [None] * len(self.observers)
+        for index, observer in enumerate(self.observers):
             try:
-                returned[index] = look(answered)
+                returned[index] = observer(answered)
             except InputError as error:
                 return returned, [error]
         return returned, []

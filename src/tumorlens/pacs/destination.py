@@ -59,13 +59,15 @@ class _Socket(AssociationSocket):
 
 
 class _Caller(AE):
+    """Connects through ``_Socket``."""
+
     def _create_socket(
         self, assoc: Association, address: AddressInformation,
         tls_args: tuple[ssl.SSLContext, str] | None,
     ) -> AssociationSocket:  # fmt: skip
-        made = _Socket(assoc, address=address)
-        made.tls_args = tls_args
-        return made
+        connection = _Socket(assoc, address=address)
+        connection.tls_args = tls_args
+        return connection
 
 
 class DicomNode:

@@ -67,7 +67,7 @@ class Header(msgspec.Struct, frozen=True):
     """Study, its date, and the patient's birth date and name; each a hash, empty if not stated."""
 
 
-class Look(msgspec.Struct, frozen=True):
+class Membership(msgspec.Struct, frozen=True):
     """Which series and study a file belongs to."""
 
     is_own: bool
@@ -79,13 +79,13 @@ class Look(msgspec.Struct, frozen=True):
     """Files that it names, where it is a directory (PS3.3 F.3)."""
 
 
-def look(dataset: Dataset, source: str) -> Look:
+def read_membership(dataset: Dataset, source: str) -> Membership:
     """Whether it is ours or an image, and its series and study.
 
     Raises ``CorruptInputError``.
     """
     with decoding(source, "DICOM"):  # pydicom converts values when they are asked for
-        return Look(
+        return Membership(
             is_own(dataset),
             is_image(dataset),
             text(dataset, "SeriesInstanceUID"),
