@@ -70,7 +70,7 @@ describe("a label map", () => {
     );
     const noise = (place: number) => ((place * 7919) % 101) / 101;
     const value = (place: number) => {
-      if (name === "distance") return inside(place);
+      if (name === "distance") return Math.max(0, inside(place) - 4);
       return inside(place) < 4 ? 0 : name ? Math.round(noise(place)) * 0.97 + 0.03 * noise(place) : noise(place) ** 2;
     };
     const pixels = Float32Array.from({ length: SIDE * SIDE * DEPTH }, (_, place) => value(place));

@@ -27,10 +27,10 @@ const ONE_VALUE = 0.55;
 const FEWEST_BRIGHT = 0.05;
 /** Part of the faces of a volume that is bright where it is inverted, or has bright padding. */
 const AT_BORDER = 0.25;
-/** Probabilities that are counted, and how many of them are near 1: of MR that is scaled to 0..1 up to 0.16. */
+/** Probabilities that are counted, and how many of them are near 1: of MR that is scaled to 0..1 up to 0.25. */
 const LIKELY = 0.3;
 const CERTAIN = 0.95;
-const MOST_CERTAIN = 0.2;
+const MOST_CERTAIN = 0.3;
 /** Part of a volume that has some probability in maps of lesions; of MR without skull it is 0.1. */
 const POSSIBLE = 0.01;
 const FEWEST_POSSIBLE = 0.03;
@@ -38,7 +38,7 @@ const FEWEST_POSSIBLE = 0.03;
 const SAME_STEEPNESS = 0.1;
 const MOST_EVEN = 0.3;
 /** Part of a volume of distances that is outside. */
-const OUTSIDE = 0.05;
+const OUTSIDE = 0.25;
 
 /**
  * Refuse a volume of 2 to 7 distinct values; or areas of one value each, as parcellations have; or one value in most

@@ -52,7 +52,7 @@ _SAME_STEEPNESS: Final = 0.1
 _MOST_EVEN: Final = 0.3
 """Part of the inside of a volume that is as steep, to a tenth, as its median; of MR it is up to
 0.12, of distances 0.45 and more, which grow by 1 for each millimetre from the border ..."""
-_OUTSIDE: Final = 0.05
+_OUTSIDE: Final = 0.25
 """... of what has the lowest value: so large a part of the volume at least."""
 
 

@@ -20,7 +20,7 @@ from tumorlens.imaging.dicom.header import Header, Membership, header_of, read_m
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.reader import Location, name_of, read_stack
 from tumorlens.imaging.dicom.tags import number, text, whole
-from tumorlens.imaging.facts import AcquisitionFacts
+from tumorlens.imaging.facts import AcquisitionFacts, Vector
 from tumorlens.imaging.input import Read
 from tumorlens.imaging.limits import MAX_STUDY_FILES
 from tumorlens.imaging.placing import with_positions
@@ -213,19 +213,26 @@ def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:
 def _with_uid_notes(
     headers: Sequence[Header], open_: Callable[[Location], BinaryIO]
 ) -> list[Header]:
-    """``headers``, with a note on those that share a SOP Instance UID, but not their pixels."""
-    by_uid: dict[str | None, list[Location]] = {}
+    """``headers``, with a note on those of one SOP Instance UID and position, but other pixels.
+
+    Without the position, each file of a series that was made anonymous with one UID would be noted.
+    """
+    by_uid: dict[tuple[str | None, Vector | None], list[Location]] = {}
     for header in headers:
-        by_uid.setdefault(header.frames[0].facts.sop_instance_uid, []).append(_key(header))
+        by_uid.setdefault(_uid_and_position(header), []).append(_key(header))
     conflicting = {
-        uid
-        for uid, locations in by_uid.items()
-        if uid and len(locations) > 1 and len({_pixels(at, open_) for at in locations}) > 1
+        key
+        for key, locations in by_uid.items()
+        if key[0] and len(locations) > 1 and len({_pixels(at, open_) for at in locations}) > 1
     }
     return [
-        _noted(header) if header.frames[0].facts.sop_instance_uid in conflicting else header
-        for header in headers
+        _noted(header) if _uid_and_position(header) in conflicting else header for header in headers
     ]
+
+
+def _uid_and_position(header: Header) -> tuple[str | None, Vector | None]:
+    facts = header.frames[0].facts
+    return facts.sop_instance_uid, facts.position_mm
 
 
 def _noted(header: Header) -> Header:
