@@ -116,14 +116,14 @@ def measure(options: argparse.Namespace) -> None:
 def load_tumorlens(model: str, cores: int) -> Answers:
     """What ``tumorlens predict --format jsonl`` does."""
     from tumorlens.inference.classifier import Classifier
-    from tumorlens.inference.stream import predict_inputs
+    from tumorlens.inference.stream import outcomes
     from tumorlens.reporting.records import json_line
 
     classifier = Classifier.load(model, threads=cores)
 
     def answers(paths: Sequence[Path]) -> Iterator[bytes]:
-        for result in predict_inputs(classifier, paths, batch_size=_BATCH):
-            yield json_line(result)
+        for outcome in outcomes(classifier, paths, batch_size=_BATCH):
+            yield json_line(outcome.result)
 
     return answers
 

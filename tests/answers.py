@@ -1,23 +1,36 @@
 """Records of answers for tests, short to write."""
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
+from tumorlens.imaging.input import Input
+from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import (
     Decision,
     Finding,
     ModelIdentity,
     Prediction,
+    Result,
     SeriesFacts,
     SeriesWeight,
     SlicePrediction,
     StudyPrediction,
     VolumePrediction,
 )
+from tumorlens.inference.stream import outcomes
 from tumorlens.inference.summary import summarize
 from tumorlens.labels import CLASSES, NO_TUMOR, ClassInfo, ClassSet
 
 MODEL = ModelIdentity(name="tiny", version="1.2", sha256="0123456789ab" + "f" * 52)
 REASON = "why it is held back"
+
+
+def predict_inputs(
+    classifier: Classifier, inputs: Iterable[Input | str | Path], **settings: Any
+) -> Iterator[Result]:
+    """The results of ``outcomes`` alone."""
+    return (outcome.result for outcome in outcomes(classifier, inputs, **settings))
 
 
 def shares(**given: float) -> dict[str, float]:

@@ -25,6 +25,11 @@ def first_line(error: Exception) -> str:
     return clean(str(error).strip().partition("\n")[0].rstrip(": ")) or type(error).__name__
 
 
+def reason_of(error: OSError) -> str:
+    """What went wrong, in the words of the system; some errors have none."""
+    return error.strerror or type(error).__name__
+
+
 def printable(text: str) -> str:
     """Escape what would break a line or steer a terminal: ``\\n``, ``\\x1b``, lone surrogates.
 

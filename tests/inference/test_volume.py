@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.answers import image, told
+from tests.answers import image, predict_inputs, told
 
 from tumorlens import bundle
 from tumorlens.errors import BlankImageError, CorruptInputError
@@ -19,7 +19,7 @@ from tumorlens.imaging.study import read_study
 from tumorlens.inference.brain_slices import Slices
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Prediction, Result, VolumePrediction
-from tumorlens.inference.stream import outcomes, predict_inputs, study_path
+from tumorlens.inference.stream import outcomes, study_path
 from tumorlens.inference.volume import (
     Answered,
     Raw,

@@ -63,7 +63,7 @@ def test_what_is_deleted_is_not_answered_again_until_it_is_forgotten(spool: Spoo
     spool.accept("1.1", "1.1.0", b"image")
     assert spool.due(0) == []
     assert _files(spool.folder) == []
-    spool.prune(0, remember_s=0)
+    spool.prune(0, names_s=0)
     assert spool.counts() == {}
     spool.accept("1.1", "1.1.0", b"image")
     assert len(spool.due(0)) == 1

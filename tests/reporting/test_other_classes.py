@@ -13,12 +13,13 @@ from pydicom import dcmread
 
 pytest.importorskip("highdicom", reason="needs the pacs extra")
 
+from tests.answers import predict_inputs
+
 from tumorlens.imaging import encode
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse_study
 from tumorlens.inference.record import Prediction, VolumePrediction
-from tumorlens.inference.stream import predict_inputs
 from tumorlens.inference.volume import answer_image
 from tumorlens.reporting import records, study_report, table
 from tumorlens.reporting.dicom_answer import dicom_answer

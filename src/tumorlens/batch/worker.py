@@ -19,6 +19,7 @@ from tumorlens.bundle import Bundle
 from tumorlens.errors import BatchError, CrashedError
 from tumorlens.inference.classifier import Classifier
 from tumorlens.isolation.frames import Message
+from tumorlens.text import reason_of
 
 RECORDS: Final = "records"
 """Folder of the parts below that of the batch."""
@@ -78,8 +79,8 @@ class Worker:
             self._store.write(f"{RECORDS}/{name}", to_parquet(rows, tally, self._classes))
         except OSError as error:
             where = f"{error.filename}: " if error.filename is not None else ""
-            why = error.strerror or type(error).__name__
-            raise BatchError(f"no answers can be written ({where}{why})") from error
+            reason = f"{where}{reason_of(error)}"
+            raise BatchError(f"no answers can be written ({reason})") from error
         yield tally
 
 

@@ -33,7 +33,7 @@ from tumorlens.imaging import encode, finder, reader
 from tumorlens.imaging.input import File
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Prediction, Result
-from tumorlens.inference.stream import predict_inputs
+from tumorlens.inference.stream import outcomes
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 from tumorlens.progress import Progress
 from tumorlens.reporting import audit_report, evaluation_report, html, plots
@@ -164,10 +164,9 @@ def gallery(
             chosen.append(record)
     chosen.sort(key=lambda record: CLASSES.index(record.label))
     files = [manifest.file(record) for record in chosen]
-    answers = predict_inputs(classifier, files)
     return [
-        GalleryItem(_thumbnail(file), record.path, record.label, _image_only(answer))
-        for file, record, answer in zip(files, chosen, answers, strict=True)
+        GalleryItem(_thumbnail(file), record.path, record.label, _image_only(outcome.result))
+        for file, record, outcome in zip(files, chosen, outcomes(classifier, files), strict=True)
     ]
 
 
@@ -176,7 +175,8 @@ def classify(classifier: Classifier, arguments: Sequence[str]) -> list[GalleryIt
     gallery_items = []
     for argument in arguments:
         files = finder.find(argument)
-        for answer in predict_inputs(classifier, files.paths):
+        for outcome in outcomes(classifier, files.paths):
+            answer = outcome.result
             image = _thumbnail(Path(answer.path)) if isinstance(answer, Prediction) else ""
             gallery_items.append(GalleryItem(image, answer.path, "", _image_only(answer)))
         failures = [*files.failures, *_volumes(files)]

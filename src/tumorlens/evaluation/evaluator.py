@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import compress
 from typing import Final, NamedTuple
 
@@ -73,7 +74,7 @@ class Others:
         return answers
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Evaluation:
     """All results; a report adds only presentation."""
 
@@ -150,7 +151,7 @@ class Evaluation:
         """What the numbers may be compared with."""
         return protocol_of(self.plan.split.info, self.part, self.plan.protocol)
 
-    @property
+    @cached_property
     def training_overlap(self) -> TrainingOverlap:
         """Overlap of the images with the training of the bundle; of several, the largest."""
         overlaps = [self._training_overlap(fold) for fold in self.plan.folds]

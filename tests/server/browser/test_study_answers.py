@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import BrowserContext, Page, expect
+from tests.answers import predict_inputs
 from tests.server.browser.dropping import choose, open_page, shown, wait_for_answers
 from tests.server.browser.test_page import exported
 from tests.server.made import dicom, nifti
@@ -15,7 +16,6 @@ from tests.server.wire import Start
 from tumorlens.imaging.finder import find
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Prediction, StudyPrediction, VolumePrediction
-from tumorlens.inference.stream import predict_inputs
 
 Slices = NDArray[np.uint8]
 

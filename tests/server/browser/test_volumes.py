@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Page, expect
+from tests.answers import predict_inputs
 from tests.server.browser.dropping import choose, headline, shown, wait_for_answers
 from tests.server.browser.test_page import exported
 from tests.server.made import dicom, nifti
@@ -15,7 +16,6 @@ from tests.server.made import dicom, nifti
 from tumorlens.imaging import encode
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Prediction
-from tumorlens.inference.stream import predict_inputs
 
 Slices = NDArray[np.uint8]
 
