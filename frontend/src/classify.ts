@@ -3,6 +3,7 @@ import { locateSlices, upDirection } from "./brain_slices";
 import type { Engine } from "./engine";
 import { fuseStudy, type Series } from "./fusion";
 import { type Item, itemOf, ownAnswer, planeOf, withNotes } from "./items";
+import { VIVID } from "./reading/gray";
 import { readPng } from "./reading/png";
 import * as server from "./server";
 import {
@@ -24,18 +25,18 @@ export function order(depth: number): number[] {
   return Array.from({ length: depth }, (_, i) => i).sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle));
 }
 
-const NOTHING_STATED: Stated = { notes: [], sequence: null };
-
 /** Deliver the answers of the slices; the whole volume's is returned, null for a single image. */
 export async function inBrowser(item: Item, engine: Engine, deliver: Deliver): Promise<Result | null> {
   const { image, name, model } = item;
   if (!image) return null;
   const stated: Stated = { notes: image.notes, sequence: image.origin?.sequence ?? null };
   const isVolume = image.depth > 1;
+  // Of what a volume states, a slice needs only the note for which it is rejected.
+  const ofSlice: Stated = isVolume ? { notes: image.notes.filter((note) => note === VIVID), sequence: null } : stated;
   const answers: Classified[] = [];
   for (const slice of order(image.depth)) {
     const plane = planeOf(image, slice);
-    answers[slice] = await engine.classify(name, plane, isVolume ? NOTHING_STATED : stated, model)
+    answers[slice] = await engine.classify(name, plane, ofSlice, model)
       .catch((error) => ({ result: failureOf(name, error), sequenceShares: null }));
     if (!deliver(slice, answers[slice].result)) return null;
   }

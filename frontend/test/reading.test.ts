@@ -4,7 +4,7 @@ import { gzipSync } from "fflate";
 import { describe, expect, test } from "vitest";
 import { INVERTED, PANELS, refusalOf } from "../src/layout";
 import { isAnimated } from "../src/reading/animation";
-import { COLORED } from "../src/reading/gray";
+import { COLORED, VIVID } from "../src/reading/gray";
 import { coversTheHead, hiddenByWindow } from "../src/reading/grayscale";
 import { gunzip } from "../src/reading/gunzip";
 import { mend } from "../src/reading/intensities";
@@ -25,11 +25,11 @@ function head(): Float32Array {
 
 const plane = (pixels: Float32Array) => ({ height: SIDE, width: SIDE, pixels });
 
-test.each([[1, true], [0.05, false], [0, false]])("an image of which %s is in colours", async (share, isTold) => {
+test.each([[1, [VIVID]], [0.4, [COLORED]], [0.05, []], [0, []]])("an image of which %s is in colours", async (share, expected) => {
   const data = new Uint8Array(3 * SIDE * SIDE);
   head().forEach((value, at) => data.fill(value, 3 * at, 3 * at + (at < share * SIDE * SIDE ? 2 : 3)));
   const { notes } = await read("a.png", encode({ width: SIDE, height: SIDE, data, channels: 3, depth: 8 }));
-  expect(notes).toEqual(isTold ? [COLORED] : []);
+  expect(notes).toEqual(expected);
 });
 
 test.each([[2, 8], [4, 8], [2, 16], [4, 16]] as const)("an opacity of %i channels, %i bits, that is 0 everywhere is not used", async (channels, depth) => {

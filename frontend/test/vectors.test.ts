@@ -6,7 +6,6 @@ import { type BundleInfo, Network } from "../src/network";
 import { preprocess } from "../src/preprocessing";
 import { BRAIN_TUMORS, namesOf } from "../src/classes";
 import type { Decision, SequenceAnswer } from "../src/types";
-import { COLORED } from "../src/reading/gray";
 import { readPng } from "../src/reading/png";
 
 interface Expected {
@@ -78,7 +77,7 @@ describe.each(Object.keys(vectors.bundles))("bundle %s", (bundle) => {
   test.each(vectors.images)("$name: the header's sequence is used alike", async ({ name, data, answers }) => {
     const { sequence, ...said } = answers[bundle].with_header;
     const image = readPng(bytes(data));
-    const { result } = await network.classify(name, image, { notes: ["a note", ...(image.isColored ? [COLORED] : [])], sequence });
+    const { result } = await network.classify(name, image, { notes: ["a note", ...image.notes], sequence });
     expect(result).toMatchObject(said);
   });
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from tumorlens.errors import BlankImageError
-from tumorlens.imaging.gray import finite, gray_bytes, is_colored, luma, without_value
+from tumorlens.imaging.gray import (
+    COLORED,
+    VIVID,
+    color_notes,
+    finite,
+    gray_bytes,
+    luma,
+    without_value,
+)
 
 
 def test_gray_stays_gray_exactly() -> None:
@@ -91,27 +99,31 @@ def test_fractions_of_gray_are_not_rounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "tint", "colored"),
+    ("part", "tint", "notes"),
     [
-        (1.0, 80, True),
-        (0.22, 80, True),
-        (0.18, 80, False),
-        (1.0, 27, True),
-        (1.0, 23, False),
-        (0.0, 0, False),
+        (1.0, 85, (VIVID,)),
+        (0.55, 85, (VIVID,)),
+        (0.45, 85, (COLORED,)),
+        (1.0, 75, (COLORED,)),
+        (0.22, 75, (COLORED,)),
+        (0.18, 85, ()),
+        (1.0, 27, (COLORED,)),
+        (1.0, 23, ()),
+        (0.0, 0, ()),
     ],
 )
+@pytest.mark.parametrize("scale", [1, 1 / 255, 257.0])
 def test_an_image_is_coloured_if_much_of_what_is_not_black_has_a_colour(
-    part: float, tint: int, colored: bool
+    part: float, tint: int, notes: tuple[str, ...], scale: float
 ) -> None:
-    """Letters on a gray image, and the tint of a camera, do not make it a map."""
+    """Letters on a gray image, and the tint of a camera, do not make it a map. In any unit."""
     color = np.zeros((100, 100, 3), np.uint8)
     color[50:] = 200
     color[50:, : round(100 * part), 2] -= np.uint8(tint)
-    assert is_colored(color) is colored
+    assert color_notes(color * scale) == notes
 
 
 def test_a_large_image_is_judged_by_some_of_its_pixels() -> None:
     color = np.zeros((1, 1, 3), np.uint8) + np.array([200, 40, 40], np.uint8)
-    assert is_colored(np.broadcast_to(color, (3000, 20, 3)))
-    assert not is_colored(np.zeros((300, 300, 3), np.uint8))
+    assert color_notes(np.broadcast_to(color, (3000, 20, 3))) == (VIVID,)
+    assert color_notes(np.zeros((300, 300, 3), np.uint8)) == ()

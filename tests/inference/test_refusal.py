@@ -1,20 +1,28 @@
 """What the gate refuses has no answer; what it lets pass has the answer it had."""
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
+from PIL import Image
 from tests.answers import predict_inputs
 
 from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
-from tumorlens.imaging import encode
+from tumorlens.imaging import encode, reader
+from tumorlens.imaging.array import from_array
+from tumorlens.imaging.gray import COLORED, VIVID
+from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.layout import INVERTED, PANELS
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.gate import REFUSAL
 from tumorlens.inference.record import Prediction
+from tumorlens.inference.volume import answer_image
 
 Gray = NDArray[np.uint8]
 
@@ -70,6 +78,55 @@ def test_inverted_images_and_panels_are_refused_with_or_without_a_gate(
             assert (answer.decision, answer.label, answer.reason) == ("rejected", None, reason)
     measured = Classifier(classifier.bundle, 1, answer_all=True).predict(255 - head)
     assert measured.decision == "classified"
+
+
+@pytest.mark.parametrize("stored", ["array", "png", "dicom", "volume"])
+def test_images_in_vivid_colours_are_rejected(
+    classifier: Classifier, head: Gray, write_dicom: Callable[..., bytes], stored: str
+) -> None:
+    """Photographs and computed maps, also as the slices of a volume. A tint is only noted."""
+    for part, decision in ((0, "rejected"), (3, "classified")):
+        colors = np.stack([head, head, head // 4 * np.uint8(part)], axis=-1)
+        image = colored_image(colors, stored, write_dicom)
+        answer = answer_image(classifier, image).answer
+        assert answer.decision == decision
+        assert (answer.reason == VIVID) is (VIVID in answer.notes) is (part == 0)
+        assert (COLORED in answer.notes) is (part == 3)
+
+
+def colored_image(colors: Gray, stored: str, write_dicom: Callable[..., bytes]) -> MedicalImage:
+    """(H, W, 3) in each form in which colours can be given."""
+    if stored == "array":
+        return from_array(colors)
+    if stored == "png":
+        return reader.read_bytes(png_of(colors))
+    if stored == "volume":
+        kind = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+        voxels = np.stack([colors[::-1].swapaxes(0, 1)] * 9, axis=2)
+        rgb = np.ascontiguousarray(voxels).view(kind)[..., 0]
+        return reader.read_bytes(Nifti1Image(rgb, np.diag([1, 1, 5, 1])).to_bytes())
+    return reader.read_bytes(write_dicom(colors))
+
+
+@pytest.mark.parametrize(("vivid", "expected"), [(3, VIVID), (1, COLORED)])
+def test_frames_in_vivid_colours_reject_a_file_if_all_are(
+    classifier: Classifier, head: Gray, write_dicom: Callable[..., bytes], vivid: int, expected: str
+) -> None:
+    frames = np.stack([np.repeat(head[..., None], 3, axis=-1)] * 3)
+    frames[:vivid, ..., 0] = 0
+    data = write_dicom(
+        frames[..., 0], SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0,
+        PixelData=frames.tobytes(),
+    )  # fmt: skip
+    answer = answer_image(classifier, reader.read_bytes(data)).answer
+    assert [note for note in answer.notes if note in {COLORED, VIVID}] == [expected]
+    assert (answer.decision == "rejected") is (expected == VIVID)
+
+
+def png_of(colors: Gray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(colors).save(out, "PNG")
+    return out.getvalue()
 
 
 def test_to_measure_the_network_all_are_answered(

@@ -4,7 +4,7 @@ import { dayNumber } from "../days";
 import { InputError, type MedicalImage, type Origin, locationsOf } from "../types";
 import type { Traits } from "./contrasts";
 import { isStated, number, numbers, text, texts, whole } from "./elements";
-import { canBeAHead, checkSides, COLORED, finite, isColored, LARGEST, luma } from "./gray";
+import { canBeAHead, checkSides, COLORED, colorNotes, finite, LARGEST, luma, VIVID } from "./gray";
 import { type GrayscaleTransform, windowOf } from "./grayscale";
 import { inflated } from "./inflate";
 import { readRaster } from "./raster";
@@ -315,7 +315,7 @@ function padding(set: DataSet, signed: boolean, stored: Float32Array): Uint8Arra
 async function jpegFrames(set: DataSet, depth: number, height: number, width: number): Promise<[Float32Array, string[]]> {
   const element = set.elements.x7fe00010;
   const out = new Float32Array(depth * height * width);
-  const notes = new Set<string>();
+  const notes: string[] = [];
   for (let frame = 0; frame < depth; frame++) {
     const data = element.basicOffsetTable?.length
       ? dicomParser.readEncapsulatedImageFrame(set, element, frame)
@@ -323,9 +323,11 @@ async function jpegFrames(set: DataSet, depth: number, height: number, width: nu
     const plane = await readRaster(new Uint8Array(data as unknown as ArrayLike<number>), "jpeg");
     if (plane.height !== height || plane.width !== width) throw new InputError("corrupt", "frames of different sizes");
     out.set(plane.pixels, frame * height * width);
-    if (plane.isColored) notes.add(COLORED);
+    notes.push(...plane.notes);
   }
-  return [out, [...notes]];
+  // One frame in vivid colours must not reject the others.
+  const isMixed = notes.filter((note) => note === VIVID).length < depth;
+  return [out, [...new Set(notes.map((note) => (note === VIVID && isMixed ? COLORED : note)))]];
 }
 
 /** Gray frames, and what is odd about them. */
@@ -355,7 +357,7 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
     const step = planar ? size : 1;
     return luma(samples[start], samples[start + step], samples[start + 2 * step]);
   });
-  return [gray, holdsColors(samples, depth * size, size, planar) ? [COLORED] : []];
+  return [gray, notesOfColors(samples, depth * size, size, planar)];
 }
 
 /** Refuse samples stated to have 8 bits that fill cells of 16. `_check_width` in `pixels.py`. */
@@ -410,9 +412,9 @@ function grayFrames(set: DataSet, count: number, size: number, width: number, al
   return [stated, [...notes]];
 }
 
-/** Whether its samples are colours, and not gray three times. */
-function holdsColors(samples: Float32Array, count: number, size: number, planar: boolean): boolean {
-  return isColored(count, (at) => {
+/** A note where its samples are colours, and not gray three times. */
+function notesOfColors(samples: Float32Array, count: number, size: number, planar: boolean): string[] {
+  return colorNotes(count, (at) => {
     const start = planar ? Math.floor(at / size) * size * 3 + (at % size) : 3 * at;
     return [0, 1, 2].map((channel) => samples[start + channel * (planar ? size : 1)]);
   });

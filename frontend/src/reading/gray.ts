@@ -59,13 +59,17 @@ export function finite(pixels: Float32Array): Float32Array {
 }
 
 export const COLORED = "the image is coloured, like a computed map; the network was trained on gray images";
+export const VIVID = "the image is coloured all over, like a photograph or a computed map; give the gray image";
 /** A pixel has a colour from this part of the brightest on, and an image from this part of its pixels. */
 const LEAST_COLOR = 0.125;
 const MOSTLY_COLORED = 0.2;
+/** The same of vivid colours, which no gray image has; the first as part of the pixel itself. */
+const VIVID_COLOR = 0.4;
+const MOSTLY_VIVID = 0.5;
 const LOOKED_AT = 4096;
 
-/** Whether much of what is not black has a colour; `colorOf` a pixel. `is_colored` in `gray.py`. */
-export function isColored(count: number, colorOf: (at: number) => readonly number[]): boolean {
+/** A note if much of what is not black has a colour; `colorOf` a pixel. `color_notes` in `gray.py`. */
+export function colorNotes(count: number, colorOf: (at: number) => readonly number[]): string[] {
   const step = Math.max(1, Math.floor(count / LOOKED_AT));
   const samples: [number, number][] = [];
   for (let at = 0; at < count; at += step) {
@@ -73,6 +77,9 @@ export function isColored(count: number, colorOf: (at: number) => readonly numbe
     samples.push([Math.max(...colors), Math.max(...colors) - Math.min(...colors)]);
   }
   const least = LEAST_COLOR * samples.reduce((most, [bright]) => Math.max(most, bright), 0);
-  const visible = samples.filter(([bright]) => bright > least).length;
-  return samples.filter(([, difference]) => difference > least).length > MOSTLY_COLORED * visible;
+  const visible = samples.filter(([bright]) => bright > least);
+  const vivid = visible.filter(([bright, difference]) => difference >= VIVID_COLOR * bright);
+  if (visible.length && vivid.length > MOSTLY_VIVID * visible.length) return [VIVID];
+  const colored = samples.filter(([, difference]) => difference > least);
+  return colored.length > MOSTLY_COLORED * visible.length ? [COLORED] : [];
 }

@@ -1,7 +1,7 @@
 /** NIfTI volumes: `tumorlens/imaging/nifti.py`. */
 import * as nifti from "nifti-reader-js";
 import { InputError, type MedicalImage } from "../types";
-import { COLORED, isColored, LARGEST, luma } from "./gray";
+import { colorNotes, LARGEST, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { placedBy } from "./nifti_affine";
 import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
@@ -37,7 +37,7 @@ export function readNifti(name: string, data: Uint8Array): MedicalImage {
   const storage = storageOf(view, TYPES[header.datatypeCode] ?? "u1", header.littleEndian, count);
   notes.push(...storage.notes);
   const values = samples(header, view, storage, count);
-  notes.push(...colorNotes(header, view, count));
+  notes.push(...notesOfColors(header, view, count));
   const bits = bitsOf(header);
   const more = volumesOf(header) > 1 ? [] : surplus(shape, bits / 8, bytes);
   return axialSlices({
@@ -139,10 +139,10 @@ function startOf(header: Header): number {
 }
 
 /** A note where colours are more than gray. */
-function colorNotes(header: Header, view: DataView, count: number): string[] {
+function notesOfColors(header: Header, view: DataView, count: number): string[] {
   const bytes = COLOR_BYTES[header.datatypeCode];
   if (!bytes) return [];
-  return isColored(count, (at) => [0, 1, 2].map((channel) => view.getUint8(at * bytes + channel))) ? [COLORED] : [];
+  return colorNotes(count, (at) => [0, 1, 2].map((channel) => view.getUint8(at * bytes + channel)));
 }
 
 /** Voxels in file order as numbers, scaled as the header says; colours as their luma. */

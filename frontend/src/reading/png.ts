@@ -2,8 +2,8 @@
 import { type DecodedPng, decode, encode } from "fast-png";
 import { InputError } from "../types";
 import type { Plane } from "../preprocessing";
-import { checkSides, isColored, luma, overBlack } from "./gray";
-import { isSwapped } from "./stored";
+import { checkSides, colorNotes, luma, overBlack } from "./gray";
+import { isSwapped, SWAPPED } from "./stored";
 
 /** Text in files that are answers, not images to classify: `SOFTWARE` in `tumorlens/imaging/raster.py`. */
 const MARK = { Software: "tumorlens" };
@@ -13,7 +13,7 @@ export function writeAnswer({ width, height, data }: Pick<ImageData, "width" | "
   return encode({ width, height, data, channels: 4, text: MARK });
 }
 
-export function readPng(data: Uint8Array): Plane & { format: string; isColored: boolean; isSwapped: boolean } {
+export function readPng(data: Uint8Array): Plane & { format: string; notes: string[] } {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   if (data.length >= 24) checkSides(view.getUint32(16), view.getUint32(20));
   const decoded = decode(data);
@@ -23,7 +23,8 @@ export function readPng(data: Uint8Array): Plane & { format: string; isColored: 
   const stated = opaque(decoded);
   const png = inOrder(stated);
   const { height, width } = png;
-  return { isSwapped: png !== stated, height, width, pixels: grays(png), format: `PNG, ${png.depth} bits`, isColored: isColored(height * width, colorsOf(png)) };
+  const notes = [...(png === stated ? [] : [SWAPPED]), ...colorNotes(height * width, colorsOf(png))];
+  return { height, width, pixels: grays(png), format: `PNG, ${png.depth} bits`, notes };
 }
 
 /** Without an opacity that is 0 everywhere: writers of bitmaps leave it unused, and what was copied keeps it. */

@@ -1,6 +1,5 @@
 /** Read any supported file by its first bytes, never by its suffix. */
 import { InputError, type MedicalImage, locationsOf } from "../types";
-import { COLORED } from "./gray";
 import { isAnimated } from "./animation";
 import { type DicomPart, readDicom } from "./dicom";
 import { mend } from "./intensities";
@@ -8,7 +7,6 @@ import { readMgh } from "./mgh";
 import { readNifti } from "./nifti";
 import { readNrrd } from "./nrrd";
 import { readPng } from "./png";
-import { SWAPPED } from "./stored";
 import { readRaster } from "./raster";
 import { type Kind, otherFormat, sniff } from "./signatures";
 
@@ -53,8 +51,7 @@ async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Medic
       if (isAnimated(data, kind)) {
         throw new InputError("server_only", "an animation is a stack of images; let the server read it, or save one of them");
       }
-      const { isColored, isSwapped, ...plane } = kind === "png" ? readPng(data) : await readRaster(data, kind);
-      const notes = [...(isSwapped ? [SWAPPED] : []), ...(isColored ? [COLORED] : [])];
+      const { notes, ...plane } = kind === "png" ? readPng(data) : await readRaster(data, kind);
       notes.push(...mend({ depth: 1, ...plane }, Number(/(\d+) bits/.exec(plane.format)?.[1] ?? 8)));
       const about = { facts: [], sides: null, sources: [name], locations: locationsOf(name, 1), notes };
       return { name, depth: 1, ...plane, aspect: 1, ...about };

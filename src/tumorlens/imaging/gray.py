@@ -17,10 +17,17 @@ _STRIP_PIXELS: Final = 1 << 20
 COLORED: Final = (
     "the image is coloured, like a computed map; the network was trained on gray images"
 )
+VIVID: Final = (
+    "the image is coloured all over, like a photograph or a computed map; give the gray image"
+)
 _LEAST_COLOR: Final = 0.125
 """Difference of the channels, as part of the brightest, from which a pixel has a colour."""
 _COLORED: Final = 0.2
 """Part of the pixels that are not black from which an image is in colours."""
+_VIVID: Final = (0.4, 0.5)
+"""Least difference of the channels of a vivid pixel, as part of its brightest one, and part of the
+pixels that are not black from which an image is vivid; of 12,000 MR images it is up to 0.07. The
+tint of a photographed screen is paler."""
 _LEAST_SHOWN: Final = 0.001
 _LOOKED_AT: Final = 4096
 """Pixels of an image that are looked at to see whether it is in colours."""
@@ -34,14 +41,22 @@ def gray_bytes(rgb: NDArray[np.generic]) -> NDArray[np.uint8]:
     return luma(rgb).astype(np.uint8)
 
 
-def is_colored(rgb: NDArray[np.generic]) -> bool:
-    """Whether much of (H, W, 3) that is not black has a colour: more than text on it would."""
-    step = max(1, int((rgb.shape[0] * rgb.shape[1] / _LOOKED_AT) ** 0.5))
-    sample = rgb[::step, ::step].astype(np.float32)
+def color_notes(rgb: NDArray[np.generic]) -> tuple[str, ...]:
+    """A note where much of (..., 3) that is not black has a colour: more than text on it would.
+
+    It is ``VIVID`` if most has a strong one, which no gray image has; otherwise ``COLORED``.
+    """
+    rows = rgb.reshape(-1, *rgb.shape[-2:])
+    step = max(1, int((rows.shape[0] * rows.shape[1] / _LOOKED_AT) ** 0.5))
+    sample = rows[::step, ::step].astype(np.float32)
     brightest, darkest = sample.max(axis=2), sample.min(axis=2)
     least = _LEAST_COLOR * float(brightest.max())
-    not_black = int((brightest > least).sum())
-    return int((brightest - darkest > least).sum()) > _COLORED * not_black
+    visible, difference = brightest > least, brightest - darkest
+    not_black = int(visible.sum())
+    vivid, many = _VIVID
+    if not_black and int((visible & (difference >= vivid * brightest)).sum()) > many * not_black:
+        return (VIVID,)
+    return (COLORED,) if int((difference > least).sum()) > _COLORED * not_black else ()
 
 
 def luma(rgb: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from nibabel.nifti2 import Nifti2Header
 from numpy.typing import NDArray
 
 from tumorlens.errors import CorruptInputError, UnsupportedFormatError
-from tumorlens.imaging.gray import LARGEST
+from tumorlens.imaging.gray import LARGEST, color_notes
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
 from tumorlens.imaging.nifti_affine import placement
@@ -23,7 +23,6 @@ from tumorlens.imaging.stored import (
     as_meant,
     bits_of,
     checked,
-    color_notes,
     first_of,
     gray_of,
     mode_of,

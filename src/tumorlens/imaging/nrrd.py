@@ -19,6 +19,7 @@ from tumorlens.imaging.affine import (
     sensible,
     usual,
 )
+from tumorlens.imaging.gray import color_notes
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
 from tumorlens.imaging.nrrd_header import MOST_LINES, Axes, Header
@@ -27,7 +28,6 @@ from tumorlens.imaging.stored import (
     as_meant,
     bits_of,
     checked,
-    color_notes,
     first_of,
     gray_of,
     mode_of,

@@ -21,11 +21,10 @@ from tumorlens.errors import (
 )
 from tumorlens.imaging import deep, tiff
 from tumorlens.imaging.gray import (
-    COLORED,
     Samples,
+    color_notes,
     finite,
     gray_bytes,
-    is_colored,
     luma,
     without_value,
 )
@@ -66,8 +65,8 @@ class _Decoded(NamedTuple):
     mode: str
     notes: tuple[str, ...] = ()
 
-    def noted(self, note: str) -> "_Decoded":
-        return self._replace(notes=(*self.notes, note)) if note else self
+    def noted(self, *notes: str) -> "_Decoded":
+        return self._replace(notes=(*self.notes, *filter(None, notes)))
 
 
 def decode(data: bytes, kind: str, source: str) -> MedicalImage:
@@ -124,15 +123,14 @@ def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
                 )
             colors = _over_key(deep.decode(open_, _load, source), image)
             decoded = _Decoded(_deep_gray(colors), 16, f"{image.mode};16")
-            return decoded.noted(COLORED if is_colored(colors[..., :3]) else "")
+            return decoded.noted(*color_notes(colors[..., :3]))
         if len(pages) > 1:
             return _decode_stack(image, pages, source).noted(left_out)
         mode = image.mode
         if image.format == "JPEG" and mode == "RGB" and _is_gray_jpeg(open_):
             image.draft("L", None)
-        decoded = _decode_page(image)
-        decoded = decoded._replace(mode=mode, notes=(*decoded.notes, *_notes(image)))
-        return decoded.noted(left_out).noted(smaller)
+        decoded = _decode_page(image)._replace(mode=mode)
+        return decoded.noted(*_notes(image), left_out, smaller)
 
 
 def _is_gray_jpeg(open_: Callable[[], Image.Image]) -> bool:
@@ -160,19 +158,17 @@ def _decode_page(image: Image.Image) -> _Decoded:
     swapped = _in_other_order(loaded)
     samples = samples if swapped is None else swapped
     decoded = _Decoded(_invert(samples, bit_depth) if inverted else samples, bit_depth, mode)
-    return decoded.noted("" if swapped is None else SWAPPED).noted(
-        COLORED if _is_colored(loaded) else ""
-    )
+    return decoded.noted("" if swapped is None else SWAPPED, *_color_notes(loaded))
 
 
-def _is_colored(image: Image.Image) -> bool:
-    """Whether much of it has a colour, by a few of its pixels."""
+def _color_notes(image: Image.Image) -> tuple[str, ...]:
+    """``gray.color_notes`` of a few of its pixels."""
     if image.mode in (*_WIDE_MODES, "1", "L", "LA"):
-        return False
+        return ()
     size = [max(1, round(side * min(1, _LOOKED_AT / side))) for side in image.size]
     reduced = image.resize((size[0], size[1]), Image.Resampling.NEAREST).convert("RGBA")
     rgba = np.asarray(reduced)
-    return is_colored(rgba[..., :3] * (rgba[..., 3:] > 0))
+    return color_notes(rgba[..., :3] * (rgba[..., 3:] > 0))
 
 
 def _decode_stack(image: Image.Image, pages: list[int], source: str) -> _Decoded:

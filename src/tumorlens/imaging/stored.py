@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import BlankImageError
-from tumorlens.imaging.gray import COLORED, finite, is_colored, luma, without_value
+from tumorlens.imaging.gray import finite, luma, without_value
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.label_map import check_no_computed_map, check_no_label_map
 from tumorlens.imaging.row_length import check_planes
@@ -59,12 +59,6 @@ def gray_of(channels: NDArray[np.generic]) -> NDArray[np.float32]:
     """The luma (...) of colours (..., 3); ``luma`` works row by row, so there must be some."""
     *shape, width, _ = channels.shape
     return luma(channels.reshape(-1, width, 3)).reshape(*shape, width)
-
-
-def color_notes(channels: NDArray[np.generic]) -> list[str]:
-    """A note where colours (..., 3) are more than gray: of a direction map, a parcellation."""
-    *_, width, _ = channels.shape
-    return [COLORED] if is_colored(channels.reshape(-1, width, 3)) else []
 
 
 def checked(

@@ -33,7 +33,7 @@ from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
 from tumorlens.imaging.dicom.stored_values import SIGN_KNOWN, Description, stored_values
 from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
-from tumorlens.imaging.gray import COLORED, finite, is_colored, luma
+from tumorlens.imaging.gray import color_notes, finite, luma
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.row_length import check_rows
 from tumorlens.imaging.sample_storage import are_words
@@ -227,7 +227,7 @@ def _frames(
             yield _gray(transform, values, levels, source)._replace(remarks=remarks)
         else:
             colors = _colors(samples, described.photometric, dataset, source)
-            remarks = (COLORED,) if is_colored(colors) else ()
+            remarks = color_notes(colors)
             gray = luma(colors)
             check_rows(gray, source)
             yield Plane(finite(gray, source), remarks)

@@ -15,6 +15,7 @@ from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import Levels, holds_more, read_frames
 from tumorlens.imaging.facts import AcquisitionFacts, normal, plane_of, turned_notes
+from tumorlens.imaging.gray import COLORED, VIVID
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.label_map import check_no_label_map
@@ -82,7 +83,7 @@ def read_stack(
         notes.append(f"the file's window hides {hidden} and is not used")
     if not reading.is_read.any():
         raise reading.failures[0][1]
-    notes += reading.remarks
+    notes += reading.remarks()
     if missing := int((~reading.is_read).sum()):
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
     image = _image(stack, header, reading, notes)
@@ -105,8 +106,8 @@ class _Reading:
         self.pixels = np.empty(shape, dtype=np.float32)
         self.is_read = np.zeros(len(stack.frames), dtype=np.bool_)
         self.failures: list[tuple[str, InputError]] = []
-        self.remarks: dict[str, None] = {}
-        """What is odd about the pixels of the files, each once."""
+        self._remarks: dict[str, None] = {}
+        self._some_is_gray = False
         self._looked_at: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         self._paddings: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
 
@@ -134,14 +135,23 @@ class _Reading:
                 raise CorruptInputError(f"{name}: changed while it was read")
             self.pixels[slots[index]] = plane.pixels
             self.is_read[slots[index]] = True
-            self.remarks |= dict.fromkeys(plane.remarks)
+            self._remarks |= dict.fromkeys(plane.remarks)
+            self._some_is_gray |= VIVID not in plane.remarks
             if plane.stored is not None and plane.padding is not None:
                 self._paddings.append((plane.stored.ravel(), plane.padding.ravel()))
             if plane.unwindowed is not None and plane.windowed is not None:
                 self._looked_at.append((plane.unwindowed.ravel(), plane.windowed.ravel()))
         if holds_more(dataset, name):
-            self.remarks[_MORE_FRAMES] = None
+            self._remarks[_MORE_FRAMES] = None
         self.failures.extend((name, error) for error in damaged[:1])
+
+    def remarks(self) -> list[str]:
+        """What is odd about the pixels of the files, each once.
+
+        ``VIVID`` would reject all slices, so one in colours among others only makes them coloured.
+        """
+        mixed = {VIVID: COLORED} if self._some_is_gray else {}
+        return list(dict.fromkeys(mixed.get(remark, remark) for remark in self._remarks))
 
     def padding_covers_the_head(self) -> bool:
         """Whether the range of padding takes part of the head, by all slices together."""
