@@ -1,7 +1,6 @@
 /** One answer for the series of a study: `tumorlens/inference/fusion.py`, which says why it is so. */
 import { FEWEST_SLICES } from "./brain_slices";
 import { aFinding, findingProbability, isFinding, namesOf, suspicionOf } from "./classes";
-import { dayNumber } from "./days";
 import { decide, predictionSet, thresholdsFor } from "./decision";
 import { fuse, fusePositions, parallelGroups, type Stack } from "./evidence";
 import type { LoadedInfo } from "./network";
@@ -66,16 +65,8 @@ export function fuseStudy(path: string, uid: string | null, series: Series[], in
     notes: [
       ...(leftOut > 0 ? [`${leftOut} of ${series.length} series are not used`] : []),
       ...(telling.length < usable.length ? [LESS_TELLING] : []),
-      ...daysApart(series),
     ],
   };
-}
-
-/** A note where series of several visits state one study; midnight may lie in a visit. */
-function daysApart(series: Series[]): string[] {
-  const days = series.flatMap(({ origin }) => (origin.day ? [dayNumber(origin.day)] : []));
-  const apart = Math.max(...days) - Math.min(...days);
-  return apart > 1 ? [`the series state one study, but were acquired up to ${apart} days apart`] : [];
 }
 
 function weightOf({ answer, origin }: Series, used: Member | undefined): SeriesWeight {

@@ -149,17 +149,18 @@ class Page {
     return wholeOf(item, await this.studies.sent(this.studies.membersOf(item, this.items)));
   }
 
-  /** The series of a study are answered together once each has its answer. */
+  /** The series of a visit are answered together once each has its answer. */
   private async askStudy(item: Item, inside: boolean): Promise<void> {
-    const members = this.studies.membersOf(item, this.items);
     if (!inside && !this.readsStudies) return;
-    if (!(await this.studies.ask(item, members, inside))) return;
-    const answer = this.studies.answerOf(item);
-    const decides = answer && decidingItem(answer, members);
-    if (decides && this.selected === this.opened && this.selected && members.includes(this.selected)) {
-      this.selected = this.opened = decides;
+    const visits = this.studies.visitsOf(item, this.items);
+    for (const members of visits) {
+      const answer = await this.studies.ask(members, visits.length, inside);
+      const decides = answer && members.includes(item) && decidingItem(answer, members);
+      if (decides && this.selected === this.opened && this.selected && members.includes(this.selected)) {
+        this.selected = this.opened = decides;
+      }
+      if (answer) this.drawSoon();
     }
-    this.drawSoon();
   }
 
   private progress(item: Item): void {

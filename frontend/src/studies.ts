@@ -3,27 +3,33 @@ import { studyByServer, studyInBrowser } from "./classify";
 import type { Engine } from "./engine";
 import { type Item, ownAnswer } from "./items";
 import { isFailure, isStudy, type Result, type StudyPrediction } from "./types";
+import { SEVERAL_VISITS, visitsOf } from "./visits";
 
 export class Studies {
-  private readonly answers = new Map<string, StudyPrediction>();
+  /** What is said of the visit that an item belongs to, by the item's number. */
+  private readonly answers = new Map<number, { study: string; answer: StudyPrediction }>();
   private readonly asked = new Map<string, Promise<Result[]>>();
 
   constructor(private readonly engine: Engine) {}
 
-  /** The items of the study of `item`; itself, where it belongs to none. */
-  membersOf(item: Item, items: Item[]): Item[] {
+  /** The items of each visit in the study of `item`; itself, where it belongs to none. */
+  visitsOf(item: Item, items: Item[]): Item[][] {
     const key = keyOf(item);
-    return key === null ? [item] : items.filter((candidate) => keyOf(candidate) === key);
+    return key === null ? [[item]] : visitsOf(items.filter((candidate) => keyOf(candidate) === key));
+  }
+
+  /** Those of the visit of `item`. */
+  membersOf(item: Item, items: Item[]): Item[] {
+    return this.visitsOf(item, items).find((visit) => visit.includes(item)) ?? [item];
   }
 
   /** Null where it is not known yet, or there is only one series. */
   answerOf(item: Item): StudyPrediction | null {
-    return this.answers.get(keyOf(item) ?? "") ?? null;
+    return this.answers.get(item.id)?.answer ?? null;
   }
 
   all(items: Item[]): StudyPrediction[] {
-    const keys = new Set(items.map(keyOf));
-    return [...this.answers].flatMap(([key, answer]) => (keys.has(key) ? [answer] : []));
+    return [...new Set(items.flatMap((item) => this.answerOf(item) ?? []))];
   }
 
   /** What the server says of the files of `members`, which are sent once. */
@@ -34,17 +40,22 @@ export class Studies {
     return known;
   }
 
-  /** Ask once all members have their answers; whether there is one now. */
-  async ask(item: Item, members: Item[], inside: boolean): Promise<boolean> {
-    const key = keyOf(item);
-    if (key === null || members.length < 2 || members.some(({ results }) => results.includes(null))) return false;
-    const answer = inside ? await studyInBrowser(item.image!.origin!.study, members, this.engine) : (await this.sent(members)).find(isStudy);
-    if (answer) this.answers.set(key, answer);
-    return answer !== undefined && answer !== null;
+  /** Ask once all members of a visit, one of `visits`, have their answers; null while there is none. */
+  async ask(members: Item[], visits: number, inside: boolean): Promise<StudyPrediction | null> {
+    const study = keyOf(members[0]);
+    if (study === null || members.length < 2 || members.some(({ results }) => results.includes(null))) return null;
+    const uid = members[0].image!.origin!.study;
+    const found = inside ? await studyInBrowser(uid, members, this.engine) : (await this.sent(members)).find(isStudy);
+    if (!found) return null;
+    const answer = visits > 1 ? { ...found, notes: [...found.notes, SEVERAL_VISITS] } : found;
+    for (const { id } of members) this.answers.set(id, { study, answer });
+    return answer;
   }
 
+  /** All of its study, whose visits may change. */
   forget(item: Item): void {
-    this.answers.delete(keyOf(item) ?? "");
+    const key = keyOf(item);
+    for (const [id, { study }] of this.answers) if (study === key) this.answers.delete(id);
   }
 
   clear(): void {

@@ -49,7 +49,7 @@ export interface Origin {
   frame: string | null;
   /** The MR sequence by the header's words. */
   sequence: string | null;
-  /** The day of the acquisition, else that of the series: YYYYMMDD. */
+  /** The day of the acquisition, else that of the series or study: YYYYMMDD. */
   day: string | null;
   /** Whether it is a map, a projection, a localizer, or of another part of the body than the head. */
   outsideTraining: boolean;

@@ -6,9 +6,9 @@ import type { MedicalImage, StudyPrediction, VolumePrediction } from "../src/typ
 import { decidingItem, Studies } from "../src/studies";
 
 /** A volume of one slice that is answered as a whole. */
-function item(series: string, path: string, share: number, patient = "P"): Item {
-  const origin = { study: "1", patient, series, frame: null, sequence: null, day: null, outsideTraining: false };
-  const image = { name: path, depth: 2, height: 1, width: 1, pixels: new Float32Array(2), origin } as Partial<MedicalImage> as MedicalImage;
+function item(series: string, path: string, share: number, patient = "P", day: string | null = null): Item {
+  const origin = { study: "1", patient, series, frame: null, sequence: null, day, outsideTraining: false };
+  const image = { name: path, sources: [path], depth: 2, height: 1, width: 1, pixels: new Float32Array(2), origin } as Partial<MedicalImage> as MedicalImage;
   const whole = { path, decision: "detected", tumor_probability: share, slices: [] } as Partial<VolumePrediction> as VolumePrediction;
   return { ...itemOf(path, image, []), whole };
 }
@@ -35,6 +35,18 @@ test("series of two patients are not one study", () => {
   const [one, other, same] = [item("1.1", "a", 0.9), item("1.2", "b", 0.5, "Q"), item("1.3", "c", 0.5)];
   const members = new Studies({} as never).membersOf(one, [one, other, same]);
   expect(members).toEqual([one, same]);
+});
+
+test.each<[string, Array<[string, string | null]>, string[]]>([
+  ["days of one visit", [["a", "20210304"], ["b", "20210305"], ["c", null]], ["abc"]],
+  ["two visits", [["a", "20210304"], ["b", "20210310"], ["c", "20210304"], ["d", "20210311"], ["e", null]], ["ac", "bd", "e"]],
+  ["many days", [["a", "20210304"], ["b", "20210305"], ["c", "20210306"], ["d", "20210307"]], ["ab", "cd"]],
+  ["folders of BIDS", [["ses-01/a", null], ["x/ses-02/b", null], ["ses-01/c", null]], ["ses-01/ases-01/c", "x/ses-02/b"]],
+  ["one folder of BIDS", [["ses-01/a", null], ["b", null]], ["ses-01/ab"]],
+])("series of several visits are not one study: %s", (_, series, visits) => {
+  const items = series.map(([path, day]) => item(`1.${path}`, path, 0.5, "P", day));
+  const found = new Studies({} as never).visitsOf(items[0], items);
+  expect(found.map((visit) => visit.map(({ name }) => name).join(""))).toEqual(visits);
 });
 
 test("of two volumes of one series, an item gets the answer for the one whose slices it shows", () => {

@@ -139,20 +139,6 @@ test.each(studies)("$name: the same answer for the study", ({ fusion, series, ou
   expect(found.members).toEqual(weights);
 });
 
-test.each([
-  [["20210304", "20210305", null], []],
-  [["20210304", "20210310", null], ["the series state one study, but were acquired up to 6 days apart"]],
-  [["20201231", "20220101"], ["the series state one study, but were acquired up to 366 days apart"]],
-])("series of several visits in one study are noted: %j", (days, expected) => {
-  const { fusion, series } = studies[0];
-  const members = days.map((day, place) => ({
-    answer: series[place % series.length],
-    origin: { study: "1", patient: "", series: `${place}`, frame: null, sequence: null, day, outsideTraining: false },
-  }));
-  const { notes } = fuseStudy("study", null, members, { ...rules, fusion, classes: BRAIN_TUMORS })!;
-  expect(notes.filter((note) => note.endsWith("days apart"))).toEqual(expected);
-});
-
 test.each(profiles)("$name: the same slices are of the brain", ({ profile, along_mm, up, in_brain, expected_mm, note, coverage_note }) => {
   const found = judgeSlices(profile, along_mm, up, true);
   expect(found.inBrain).toEqual(in_brain);

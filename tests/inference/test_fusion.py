@@ -8,13 +8,16 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tests.answers import image, predict_inputs, series, shares, told, volume
 
 from tumorlens.bundle import Bundle, DecisionRule, FusionRule
+from tumorlens.imaging.encode import png
 from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.finder import find
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.evidence import fuse
+from tumorlens.inference.examinations import SEVERAL_PATIENTS, SEVERAL_VISITS
 from tumorlens.inference.fusion import LESS_TELLING, fuse_study
 from tumorlens.inference.record import (
     Finding,
@@ -231,33 +234,68 @@ def test_series_of_two_patients_are_not_one_study(
     studies = [one for one in results if isinstance(one, StudyPrediction)]
     members = [sorted(one.series_instance_uid or "" for one in found.members) for found in studies]
     assert sorted(members) == [["1.2.11", "1.2.8"], ["1.2.7", "1.2.9"]]
-    assert all("each patient is answered separately" in found.notes[-1] for found in studies)
+    assert all(found.notes[-1] == SEVERAL_PATIENTS for found in studies)
     assert len(results) == 2 + 5
 
 
 @pytest.mark.parametrize(
-    ("days", "apart"),
+    ("days", "visits"),
     [
-        (["20210304", "20210305"], None),
-        (["20210304", "20210310", ""], 6),
-        (["20201231", "20210101", "20220101"], 366),
+        (["20210304", "20210305", "20210304"], ["012"]),
+        (["20210304", "20210310", "20210304", "20210311", ""], ["02", "13"]),
+        (["20210304", "20210305", "20210306", "20210307"], ["01", "23"]),
+        (["", "", "20210304"], ["012"]),
+        (["20201231", "20220101", ""], []),
     ],
 )
-def test_series_of_several_visits_in_one_study_are_noted(
+@pytest.mark.parametrize("keyword", ["AcquisitionDate", "SeriesDate", "StudyDate"])
+def test_series_of_several_visits_are_not_one_study(
     classifier: Classifier, tmp_path: Path, write_series: Callable[..., list[bytes]],
-    days: list[str], apart: int | None,
+    days: list[str], visits: list[str], keyword: str,
 ) -> None:  # fmt: skip
     for place, day in enumerate(days):
         slices = write_series(
-            4, series=f"1.2.{place}", StudyInstanceUID="1.2", AcquisitionDate=day, SeriesDate=""
+            4, series=f"1.2.{place}", StudyInstanceUID="1.2", **({keyword: day} if day else {})
         )
         for index, data in enumerate(slices):
             (tmp_path / f"{place}-{index}.dcm").write_bytes(data)
-    (study, *_) = predict_inputs(classifier, find(str(tmp_path)).inputs)
-    assert isinstance(study, StudyPrediction)
-    notes = [note for note in study.notes if note.endswith("days apart")]
-    expected = f"the series state one study, but were acquired up to {apart} days apart"
-    assert notes == ([] if apart is None else [expected])
+    results = list(predict_inputs(classifier, find(str(tmp_path)).inputs))
+    studies = [one for one in results if isinstance(one, StudyPrediction)]
+    uids = [[one.series_instance_uid for one in study.members] for study in studies]
+    assert uids == [[f"1.2.{place}" for place in visit] for visit in visits]
+    assert all((SEVERAL_VISITS in study.notes) == (visits != ["012"]) for study in studies)
+    assert len(results) == len(studies) + len(days)
+
+
+@pytest.mark.parametrize(
+    ("names", "studies", "note"),
+    [
+        (
+            ["ses-01/a", "ses-01/b", "ses-02/a", "ses-02/b"],
+            {"ses-01": 2, "ses-02": 2}, SEVERAL_VISITS,
+        ),
+        (["sub-1_ses-1_T1w", "sub-1_ses-1_T2w", "sub-1_ses-2_T1w"], {"": 2}, SEVERAL_VISITS),
+        (
+            ["sub-1/a", "sub-1/b", "sub-2/a", "sub-2/b"],
+            {"sub-1": 2, "sub-2": 2}, SEVERAL_PATIENTS,
+        ),
+        (["ses-01/a", "ses-01/b", "c"], {"": 3}, None),
+    ],
+)  # fmt: skip
+def test_bids_sessions_and_subjects_are_not_one_study(
+    classifier: Classifier, tmp_path: Path, head: NDArray[np.uint8],
+    names: list[str], studies: dict[str, int], note: str | None,
+) -> None:  # fmt: skip
+    for name in names:
+        file = tmp_path / f"{name}.png"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(png(head))
+    results = list(predict_inputs(classifier, find(str(tmp_path)).inputs, study=str(tmp_path)))
+    found = [one for one in results if isinstance(one, StudyPrediction)]
+    assert {one.path: len(one.members) for one in found} == {
+        str(tmp_path / folder): count for folder, count in studies.items()
+    }
+    assert all(study.notes[-1:] == ((note,) if note else ()) for study in found)
 
 
 @pytest.mark.parametrize("tumor", [0.97, 0.02])

@@ -18,8 +18,9 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.brain_slices import Slices
 from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.fusion import study_path
 from tumorlens.inference.record import Failure, Prediction, Result, VolumePrediction
-from tumorlens.inference.stream import outcomes, study_path
+from tumorlens.inference.stream import outcomes
 from tumorlens.inference.volume import (
     Answered,
     Raw,

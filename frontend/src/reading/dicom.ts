@@ -148,7 +148,7 @@ function originOf(set: DataSet, outsideTraining: boolean): Origin | undefined {
 }
 
 function dayOf(set: DataSet): string | null {
-  const stated = ["x00080022", "x0008002a", "x00080021"].map((tag) => text(set, tag).slice(0, 8));
+  const stated = ["x00080022", "x0008002a", "x00080021", "x00080020"].map((tag) => text(set, tag).slice(0, 8));
   return stated.find((day) => !Number.isNaN(dayNumber(day))) ?? null;
 }
 

@@ -12,7 +12,7 @@ from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.input import Input
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.fusion import fuse_patients
+from tumorlens.inference.fusion import fuse_examinations, study_path
 from tumorlens.inference.record import (
     Failure,
     FailureReason,
@@ -21,7 +21,6 @@ from tumorlens.inference.record import (
     StudyPrediction,
     VolumePrediction,
 )
-from tumorlens.inference.stream import study_path
 from tumorlens.inference.volume import answer_image
 from tumorlens.reporting.records import record
 
@@ -111,7 +110,7 @@ class Answerer:
             [answered.facts for _, answered in usable],
         )
         path = study_path(answers)
-        for study, indices in fuse_patients(self._classifier, path, answers, facts):
+        for study, indices in fuse_examinations(self._classifier, path, answers, facts):
             digests = "".join(usable[index][1].digest for index in indices)
             yield from _rows_of(study, hashlib.sha256(digests.encode("ascii")).hexdigest())
 

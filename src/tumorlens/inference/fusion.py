@@ -9,6 +9,7 @@ do not count either, because the network was not trained on them. The weights ar
 with several sequences: ``python -m experiments.fusion``.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -22,6 +23,7 @@ from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.inference.brain_slices import FEWEST_SLICES
 from tumorlens.inference.classifier import Classifier, Conclusion
 from tumorlens.inference.evidence import Stack, fuse, fuse_positions, parallel_groups
+from tumorlens.inference.examinations import examinations
 from tumorlens.inference.record import (
     ABSTAINED,
     Finding,
@@ -33,11 +35,6 @@ from tumorlens.inference.record import (
 from tumorlens.inference.sequence import known_sequence, sequence_of_words
 from tumorlens.inference.summary import is_tumor, reports_finding, summarize
 from tumorlens.labels import ClassSet
-
-SEVERAL_PATIENTS: Final = (
-    "files of several patients have this StudyInstanceUID; each patient is answered separately"
-)
-
 
 LESS_TELLING: Final = (
     f"series of fewer than {FEWEST_SLICES} slices, localizers, computed images (such as ADC maps) "
@@ -90,41 +87,32 @@ def fuse_study(
     )
 
 
-def fuse_patients(
+def fuse_examinations(
     classifier: Classifier,
     path: str,
     answers: Sequence[ImageAnswer],
     facts: Sequence[AcquisitionFacts | None],
 ) -> Iterator[tuple[StudyPrediction, list[int]]]:
-    """``fuse_study`` for each patient, with the indices of the patient's series in ``answers``.
+    """``fuse_study`` for each patient and visit, with the indices of its series in ``answers``.
 
-    Normally a study has one patient. A series of files that cannot state a patient counts as one of
-    the first patient.
+    Normally a study is one visit of one patient, and ``path`` is where it was found.
     """
-    groups: dict[str, list[int]] = {}
-    patients = [None if series is None else series.patient for series in facts]
-    first = next((patient for patient in patients if patient is not None), "")
-    for index, patient in enumerate(patients):
-        groups.setdefault(first if patient is None else patient, []).append(index)
-    for indices in groups.values():
-        own = [facts[index] for index in indices]
-        together = fuse_study(classifier, path, [answers[index] for index in indices], own)
+    parts = examinations([answer.path for answer in answers], facts)
+    for indices, notes in parts:
+        own = [answers[index] for index in indices]
+        where = path if len(parts) == 1 else study_path(own)
+        together = fuse_study(classifier, where, own, [facts[index] for index in indices])
         if together is not None:
-            notes = (
-                *together.notes,
-                *_days_apart([series for series in own if series is not None]),
-                *((SEVERAL_PATIENTS,) if len(groups) > 1 else ()),
-            )
-            yield msgspec.structs.replace(together, notes=notes), indices
+            yield msgspec.structs.replace(together, notes=(*together.notes, *notes)), indices
 
 
-def _days_apart(facts: Sequence[AcquisitionFacts]) -> list[str]:
-    """A note if series of several days state one study; a visit may include midnight."""
-    days = [series.acquired_on for series in facts if series.acquired_on is not None]
-    apart = (max(days) - min(days)).days if days else 0
-    if apart <= 1:
-        return []
-    return [f"the series state one study, but were acquired up to {apart} days apart"]
+def study_path(answers: Sequence[ImageAnswer]) -> str:
+    """The folder or archive that all answers of a study come from."""
+    paths = [answer.path for answer in answers]
+    try:
+        return os.path.commonpath(paths)
+    except ValueError:  # some absolute, some not; or none
+        return paths[0] if paths else ""
 
 
 def _weight(answer: ImageAnswer, used: _Member | None) -> SeriesWeight:

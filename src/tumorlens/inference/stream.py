@@ -1,6 +1,5 @@
 """Answer images, volumes, series, members of archives and studies, in order."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,10 +16,9 @@ from tumorlens.imaging import reader
 from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.input import Failures, File, Input
 from tumorlens.inference.classifier import Classifier, PreparedImage
-from tumorlens.inference.fusion import fuse_patients
+from tumorlens.inference.fusion import fuse_examinations, study_path
 from tumorlens.inference.record import (
     Failure,
-    ImageAnswer,
     Prediction,
     Result,
     VolumePrediction,
@@ -81,15 +79,6 @@ def _as_input(source: Input | str | Path) -> Input:
     return File(str(source)) if isinstance(source, str | Path) else source
 
 
-def study_path(answers: Sequence[ImageAnswer]) -> str:
-    """The folder or archive that all answers of a study come from."""
-    paths = [answer.path for answer in answers]
-    try:
-        return os.path.commonpath(paths)
-    except ValueError:  # some absolute, some not; or none
-        return paths[0] if paths else ""
-
-
 def _studies_first(classifier: Classifier, stream: Iterator[Outcome]) -> Iterator[Outcome]:
     """Hold the results of a study back until its own answer has been given."""
     for study, run in groupby(stream, key=lambda outcome: outcome.study):
@@ -103,7 +92,7 @@ def _studies_first(classifier: Classifier, stream: Iterator[Outcome]) -> Iterato
             if isinstance(outcome.result, Prediction | VolumePrediction)
         ]
         answers, facts = [answer for answer, _ in answered], [stated for _, stated in answered]
-        together = fuse_patients(classifier, study_path(answers), answers, facts)
+        together = fuse_examinations(classifier, study_path(answers), answers, facts)
         yield from (Outcome(whole) for whole, _ in together)
         yield from held
 

@@ -11,7 +11,7 @@ from tumorlens.imaging.dicom.derived import DicomObject
 from tumorlens.imaging.dicom.revision import revised
 from tumorlens.imaging.study import Study, read_study
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.fusion import fuse_patients
+from tumorlens.inference.fusion import fuse_examinations
 from tumorlens.inference.volume import Answered, answer_image
 from tumorlens.isolation.frames import Message
 from tumorlens.isolation.pool import Pool, PoolSettings
@@ -92,7 +92,7 @@ def _answers(
         images.append(image)
         answers.append(answered.answer)
     facts = [image.facts for image in images]
-    for together, indices in fuse_patients(classifier, name, answers, facts):
+    for together, indices in fuse_examinations(classifier, name, answers, facts):
         own = [images[index] for index in indices], [answers[index] for index in indices]
         yield dicom_study_answer(together, *own)
     yield from objects

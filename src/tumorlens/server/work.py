@@ -19,7 +19,7 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.input import Failures, Input
 from tumorlens.imaging.limits import limit_pixels
 from tumorlens.inference.classifier import Classifier, RawPrediction
-from tumorlens.inference.fusion import fuse_patients
+from tumorlens.inference.fusion import fuse_examinations
 from tumorlens.inference.record import Failure, ImageAnswer, Prediction
 from tumorlens.inference.volume import answer_image
 from tumorlens.isolation.frames import Message
@@ -83,8 +83,11 @@ class _Work:
                 yield part(renaming(record))
         # After a crash only a part of the study is answered here: that is no answer for all of it.
         if not asked["start"]:
-            for study, _ in fuse_patients(self._classifier, renaming.whole, answers, facts):
-                yield part(renaming(records.record(study)))
+            # By the client's names, which may state a patient or a visit.
+            named = [msgspec.structs.replace(one, path=renaming(one.path)) for one in answers]
+            whole = renaming(renaming.whole)
+            for study, _ in fuse_examinations(self._classifier, whole, named, facts):
+                yield part(records.record(study))
         for path, error in listing.failures:
             yield part(renaming(records.record(Failure.from_error(path, error))))
 

@@ -40,7 +40,7 @@ _TIE_BREAKERS: Final = (
     "AcquisitionDateTime", "AcquisitionTime", "ContentTime",
 )  # fmt: skip
 
-_DATES: Final = ("AcquisitionDate", "AcquisitionDateTime", "SeriesDate")
+_DATES: Final = ("AcquisitionDate", "AcquisitionDateTime", "SeriesDate", "StudyDate")
 _SHARED: Final = (
     "PatientID", "PatientName", "PatientBirthDate", "StudyDate", "Modality", "SeriesDescription",
     "ProtocolName", "SequenceName", "Manufacturer",
@@ -260,7 +260,7 @@ def _thickness(dataset: Dataset, index: int) -> float | None:
 
 
 def _acquired_on(dataset: Dataset) -> date | None:
-    """The day of the acquisition, else that of the series."""
+    """The day of the acquisition, else that of the series or study."""
     for keyword in _DATES:
         try:
             return datetime.strptime((text(dataset, keyword) or "")[:8], "%Y%m%d").date()

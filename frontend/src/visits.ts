@@ -1,0 +1,43 @@
+/** Which series of a study of one patient are of one visit: `tumorlens/inference/examinations.py`. */
+import { dayNumber } from "./days";
+import type { Item } from "./items";
+import { groupBy } from "./reading/groups";
+
+export const SEVERAL_VISITS = "the series are of several visits; each visit is answered separately";
+/** As BIDS names folders and files: `sub-01/ses-02/anat/sub-01_ses-02_T1w.nii.gz`. */
+const SESSION = /(?:^|[/\\_])ses-([0-9A-Za-z+]+)(?=[/\\_.]|$)/g;
+/** From the first day of a visit to the last: it may include midnight. */
+const MOST_DAYS = 1;
+
+export function visitsOf(series: Item[]): Item[][] {
+  return knownApart(series, sessionOf).flatMap((session) => {
+    const first = firstDays(session.map(dayOf));
+    return knownApart(session, (item) => first.get(dayOf(item)) ?? null);
+  });
+}
+
+function sessionOf({ image }: Item): string | null {
+  return [...(image?.sources[0] ?? "").matchAll(SESSION)].at(-1)?.[1] ?? null;
+}
+
+function dayOf({ image }: Item): number | null {
+  return image?.origin?.day ? dayNumber(image.origin.day) : null;
+}
+
+/** The first day of the visit that each day belongs to. */
+function firstDays(days: Array<number | null>): Map<number | null, number> {
+  const first = new Map<number | null, number>();
+  let start = -Infinity;
+  for (const day of days.filter((stated) => stated !== null).sort((a, b) => a - b)) {
+    if (day - start > MOST_DAYS) start = day;
+    first.set(day, start);
+  }
+  return first;
+}
+
+/** Series of equal values; those of none are each alone, unless there is only one value. */
+function knownApart(series: Item[], valueOf: (item: Item) => string | number | null): Item[][] {
+  const known = new Set(series.map(valueOf).filter((value) => value !== null));
+  if (known.size < 2) return [series];
+  return [...groupBy(series, (item) => String(valueOf(item) ?? `alone: ${item.id}`)).values()];
+}
