@@ -132,14 +132,4 @@ describe("DICOM", () => {
     const data = dicomPixels(mr, { ...described, height: width, width: height }, bytesOf(disc(900)));
     await expect(readDicom("a", data)).rejects.toMatchObject({ kind: "corrupt" });
   });
-
-  test.each([
-    [[0x0028, 0x0030, "DS", "1\\2"], "pixels of 1 x 2 mm are not square: the head looks stretched"],
-    [[0x0028, 0x0034, "IS", "3\\2"], "pixels of aspect 3:2 are not square: the head looks stretched"],
-    [[0x0028, 0x0034, "IS", "1\\1"], null],
-    [[0x0028, 0x0034, "IS", "0\\1"], null],
-  ] as [Element, string | null][])("pixels that are not square are told", async (element, note) => {
-    const { notes } = await readDicom("a", dicomPixels(mr, { ...described, more: [element] }, bytesOf(disc(900))));
-    expect(notes).toEqual(note ? [note] : []);
-  });
 });

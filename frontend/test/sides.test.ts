@@ -1,6 +1,6 @@
 /** Sides of the patient: what tests/imaging/test_facts.py asks of Python. */
 import { expect, test } from "vitest";
-import { sidesOf, turnedNotes } from "../src/reading/sides";
+import { sidesOf } from "../src/reading/sides";
 import type { Vector } from "../src/reading/vectors";
 
 test.each<[Vector, Vector, string]>([
@@ -14,16 +14,4 @@ test.each<[Vector, Vector, string]>([
 ])("rows along %j and columns along %j", (row, column, expected) => {
   const { left, right, top, bottom } = sidesOf(row, column);
   expect([left, right, top, bottom].join(" ")).toBe(expected);
-});
-
-test.each<[Vector, Vector, string]>([
-  [[1, 0, 0], [0, 1, 0], ""],
-  [[-1, 0, 0], [0, 1, 0], ""],
-  [[1, 0, 0], [0, 0, -1], ""],
-  [[0.7, 0.7, 0], [0, 0, 1], ""],
-  [[-1, 0, 0], [0, -1, 0], "upside down"],
-  [[0, 1, 0], [0, 0, 1], "upside down"],
-  [[0, 1, 0], [1, 0, 0], "rotated by 90 degrees"],
-])("upright or not: rows along %j and columns along %j", (row, column, how) => {
-  expect(turnedNotes({ row, column })).toEqual(how ? [`the slices are stored ${how}; the network was trained on upright ones`] : []);
 });

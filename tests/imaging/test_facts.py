@@ -10,7 +10,6 @@ from tumorlens.imaging.facts import (
     normal,
     plane_of,
     sides_of,
-    turned_notes,
 )
 
 
@@ -41,39 +40,6 @@ def test_unknown_sides() -> None:
         )
         is None
     )
-
-
-@pytest.mark.parametrize(
-    ("plane", "row", "column", "how"),
-    [
-        ("axial", (1, 0, 0), (0, 1, 0), ""),
-        ("axial", (-1, 0, 0), (0, 1, 0), ""),
-        ("axial", (1, 0, 0), (0, -1, 0), "upside down"),
-        ("axial", (0, 1, 0), (1, 0, 0), "rotated by 90 degrees"),
-        ("coronal", (1, 0, 0), (0, 0, -1), ""),
-        ("coronal", (1, 0, 0), (0, 0, 1), "upside down"),
-        ("sagittal", (0, 0, 1), (0, 1, 0), "rotated by 90 degrees"),
-        ("sagittal", (0, 1, 0), (0, 0, -1), ""),
-        ("axial", (1, 0, 0), (0, 0.8, -0.6), ""),
-        ("oblique", (1, 0, 0), (0, -1, 0), ""),
-        (None, (1, 0, 0), (0, -1, 0), ""),
-    ],
-)
-def test_slices_that_are_not_upright_are_told(
-    plane: str | None, row: Vector, column: Vector, how: str
-) -> None:
-    """Axial slices have the face on top, the others the crown."""
-    facts = AcquisitionFacts(plane=plane, row_direction=row, column_direction=column)
-    notes = [f"the slices are stored {how}; the network was trained on upright ones"]
-    assert turned_notes(facts) == (notes if how else [])
-
-
-def test_nothing_is_told_of_an_orientation_that_is_assumed() -> None:
-    facts = AcquisitionFacts(
-        plane="axial", row_direction=(1, 0, 0), column_direction=(0, -1, 0),
-        orientation_assumed=True,
-    )  # fmt: skip
-    assert turned_notes(facts) == turned_notes(None) == []
 
 
 @pytest.mark.parametrize(

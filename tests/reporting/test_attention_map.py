@@ -1,5 +1,6 @@
 """The attention map lies on the image's own voxels, as NIfTI and as DICOM Segmentation."""
 
+import io
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -8,8 +9,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.uid import UID
+from tests.answers import volume
 from tests.phantom_series import SPACING, phantom_series
 
 from tumorlens.cli.extras import AttentionMaps
@@ -22,7 +25,7 @@ from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import VolumePrediction
 from tumorlens.inference.volume import answer_image
-from tumorlens.reporting.attention_map import attention_mask
+from tumorlens.reporting.attention_map import as_dicom, attention_mask
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,48 @@ def test_images_of_a_makers_own_class_are_referred_to_as_such(
         for item in dcmread(made).ReferencedSeriesSequence[0].ReferencedInstanceSequence
     ]
     assert set(referred) == {own}
+
+
+@pytest.mark.parametrize(
+    ("axes", "spacing", "corner", "change"),
+    [
+        ([1, 0, 0, 0, -1, 0], [1, 1], (0, 1), lambda pixels: pixels[::-1]),
+        ([0, 1, 0, 1, 0, 0], [1, 1], (0, 0), lambda pixels: pixels.T),
+        ([-1, 0, 0, 0, -1, 0], [1, 1], (1, 1), lambda pixels: pixels[::-1, ::-1]),
+        ([1, 0, 0, 0, 1, 0], [2, 1], (0, 0), lambda pixels: pixels[::2]),
+        ([0, 1, 0, 1, 0, 0], [1, 2], (0, 0), lambda pixels: pixels[::2].T),
+    ],
+)
+def test_it_lies_on_the_stored_pixels_of_slices_that_were_turned_or_resampled(
+    write_dicom: Callable[..., bytes], tmp_path: Path, axes: list[float], spacing: list[float],
+    corner: tuple[int, int], change: Callable[[NDArray[np.uint16]], NDArray[np.uint16]],
+) -> None:  # fmt: skip
+    """Slices are not evenly spaced, and the mask is of what is bright in each."""
+    stored = {}
+    for index, data in enumerate(phantom_series(write_dicom, "glioma")):
+        pixels = dcmread(io.BytesIO(data)).pixel_array
+        side = np.array(pixels.shape[::-1]) - 1
+        stored[f"1.2.9.{index}"] = np.ascontiguousarray(change(pixels)) + 100 * index
+        place = [
+            *(np.array([-90, -100]) + np.array(corner) * side),
+            [0, 9, 15][index % 3] + 30 * index,
+        ]
+        written = write_dicom(
+            stored[f"1.2.9.{index}"], SeriesInstanceUID="1.2.9", SOPInstanceUID=f"1.2.9.{index}",
+            ImagePositionPatient=[float(at) for at in place], ImageOrientationPatient=axes,
+            PixelSpacing=spacing, FrameOfReferenceUID="1.2.8",
+        )  # fmt: skip
+        (tmp_path / f"{index}.dcm").write_bytes(written)
+    (image,) = read_study(tmp_path).images
+    levels = image.pixels.min(axis=(1, 2), keepdims=True) + 60
+    segmentation = as_dicom(image.pixels > levels, image, volume())
+    found = dcmread(io.BytesIO(segmentation.data))
+    assert found.NumberOfFrames == len(stored)
+    for frame, facts in zip(found.pixel_array, found.PerFrameFunctionalGroupsSequence, strict=True):
+        source = facts.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        expected = stored[source] > int(stored[source].min()) + 60
+        agreeing = (frame.astype(bool) == expected).mean()
+        assert agreeing == 1 if spacing == [1, 1] else agreeing > 0.95
 
 
 def test_there_is_none_without_a_tumour_or_a_place(

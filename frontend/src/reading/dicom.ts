@@ -14,6 +14,7 @@ import type { Placement } from "./slice_ordering";
 import { subjectNotes, purposeNotes } from "./subject";
 import { areWords, checkRows, hasOtherSign, isSwapped, isWider, OTHER_SIGN, ofOtherSign, SWAPPED, WIDER } from "./stored";
 import { traitsOf } from "./traits";
+import { type Axes, type Turn, turnedBy, turnOf } from "./turn";
 import { dot, unit, type Vector } from "./vectors";
 
 const JPEG_BASELINE = "1.2.840.10008.1.2.4.50";
@@ -52,6 +53,10 @@ export interface DicomPart extends MedicalImage {
   description: string;
   /** Null where the file does not say, or has several frames. */
   placement: Placement | null;
+  /** How its slice was turned when it was read. */
+  turn?: Turn | null | undefined;
+  /** Height and width of a pixel as a ratio, where they are not stated in millimetres. */
+  pixelAspect?: [number, number] | null | undefined;
   /** Between the middles of neighbouring slices, or else of one slice. */
   thicknessMm: number | null;
   /** Acquisition, echo, time, instance number, clock: which of several at one place comes first. */
@@ -78,8 +83,6 @@ const SHARED = [
 const OF_ONE = ["x0020000d", "x00080020", "x00100030", "x00100010"];
 /** Part of what is not black that has no colour, in an image of gray. */
 const GRAY_PART = 0.9;
-/** Ratio of a pixel's sides from which a head looks stretched. */
-const MOST_OBLONG = 1.1;
 
 /** Look-up tables and functional groups (enhanced MR), which only the server reads. */
 const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
@@ -104,12 +107,13 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   const [aspect, odd] = aspectOf(set, height, width);
   const sizes = numbers(set, "x00280030");
   const pixelMm: [number, number] | null = sizes.length === 2 && odd.length === 0 ? [sizes[0], sizes[1]] : null;
-  const geometry = placement(set);
-  return {
+  const axes = axesOf(set);
+  const geometry = axes && placement(set, axes);
+  const part: DicomPart = {
     name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
     aspect, facts: facts(set), ...lyingOf(geometry), sources: [name],
     locations: locationsOf(name, depth).map((location) => ({ ...location, centerMm: geometry && depth === 1 ? middle(geometry, pixelMm, height, width) : null })),
-    notes: [...doubts, ...purpose, ...odd, ...(odd.length ? [] : oblongNotes(set)), ...notes], origin: originOf(set, subject.length + purpose.length > 0),
+    notes: [...doubts, ...purpose, ...odd, ...notes], origin: originOf(set, subject.length + purpose.length > 0),
     pixelMm,
     series: text(set, "x0020000e") || name, study: text(set, "x0020000d"), patient: patientOf(set),
     reference: text(set, "x00200052"), uid: text(set, "x00080018"), seriesNumber: number(set, "x00200011"),
@@ -119,7 +123,10 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
     placement: depth === 1 ? geometry : null,
     order: TIE_BREAKERS.map((tag) => number(set, tag) ?? 0),
     locationMm: number(set, "x00201041"), instance: number(set, "x00200013"),
+    pixelAspect: sizes.length === 2 ? null : pixelAspectOf(set),
   };
+  // Without a position it is not known where the slice lies, but which way it is turned.
+  return turnedBy(part, axes && depth === 1 ? turnOf(axes) : null);
 }
 
 /** Where the middle of a slice lies in the patient. */
@@ -215,14 +222,10 @@ function aspectOf(set: DataSet, height: number, width: number): [number, string[
   return [1, [`pixels of ${row} x ${column} mm are not plausible; their size is not used`]];
 }
 
-/** That pixels are not square, by PixelSpacing or else PixelAspectRatio. `_spacing` and `_aspect_notes` in `header.py`. */
-function oblongNotes(set: DataSet): string[] {
-  const spacing = numbers(set, "x00280030");
-  const ratio = spacing.length === 2 ? spacing : numbers(set, "x00280034");
-  if (ratio.length !== 2 || Math.min(...ratio) <= 0 || Math.max(...ratio) < MOST_OBLONG * Math.min(...ratio)) return [];
-  const [down, across] = ratio.map((value) => Number(value.toPrecision(6)));
-  const pixels = ratio === spacing ? `pixels of ${down} x ${across} mm` : `pixels of aspect ${down}:${across}`;
-  return [`${pixels} are not square: the head looks stretched`];
+/** PixelAspectRatio (C.7.6.3.1.7). */
+function pixelAspectOf(set: DataSet): [number, number] | null {
+  const ratio = numbers(set, "x00280034");
+  return ratio.length === 2 && Math.min(...ratio) > 0 ? [ratio[0], ratio[1]] : null;
 }
 
 function facts(set: DataSet): string[] {
@@ -451,14 +454,19 @@ function values(set: DataSet, count: number, allocated: number, big: boolean, { 
 }
 
 /** ImagePositionPatient and ImageOrientationPatient, PS3.3 C.7.6.2; null unless they make sense. */
-function placement(set: DataSet): Placement | null {
+function placement(set: DataSet, axes: Axes): Placement | null {
   const position = numbers(set, "x00200032");
+  return position.length === 3 ? { ...axes, position: position as Vector } : null;
+}
+
+/** Null where the file states no directions, or none that make sense. */
+function axesOf(set: DataSet): Axes | null {
   const axes = numbers(set, "x00200037");
-  if (position.length !== 3 || axes.length !== 6) return null;
+  if (axes.length !== 6) return null;
   const [row, column] = [axes.slice(0, 3) as Vector, axes.slice(3) as Vector];
   const lengths = [row, column].map((axis) => Math.hypot(...axis));
   if (Math.min(...lengths) < 0.5 || Math.max(...lengths) > 2 || Math.abs(dot(row, column)) > 0.1) return null;
-  return { row: unit(row), column: unit(column), position: position as Vector };
+  return { row: unit(row), column: unit(column) };
 }
 
 function thickness(set: DataSet): number | null {

@@ -4,6 +4,7 @@ import { type DicomPart, isPlaced, middle, type PlacedPart } from "./dicom";
 import { lyingOf } from "./sides";
 import { groupBy } from "./groups";
 import type { Placement } from "./slice_ordering";
+import { turnedBy } from "./turn";
 import type { Vector } from "./vectors";
 
 const FEWEST = 3;
@@ -50,7 +51,8 @@ function guided(file: DicomPart, alike: PlacedPart[], lines: Line[]): DicomPart 
 }
 
 /** The file with everything that follows from its place. */
-function placedAt(file: DicomPart, placement: Placement, like: PlacedPart): DicomPart {
+function placedAt(read: DicomPart, placement: Placement, like: PlacedPart): DicomPart {
+  const file = read.turn ? read : turnedBy(read, like.turn ?? null);
   const pixelMm = file.pixelMm ?? like.pixelMm;
   const centerMm = middle(placement, pixelMm, file.height, file.width);
   const locations = file.locations.map((location) => ({ ...location, centerMm }));

@@ -7,8 +7,9 @@ import { mend } from "./intensities";
 import { withPlaces } from "./placing";
 import { axial } from "./reformat";
 import { apart, joined } from "./regroup";
-import { turnedNotes } from "./sides";
 import { split, splitUnplaced, type Stack } from "./slice_ordering";
+import { withSquarePixels } from "./square";
+import { turnNote } from "./turn";
 
 /** Captures that do not say where they lie, and files of several frames, are each one by themselves. */
 export function group(parts: DicomPart[]): MedicalImage[] {
@@ -26,7 +27,7 @@ export function group(parts: DicomPart[]): MedicalImage[] {
 
 function alone(part: DicomPart): MedicalImage {
   const unplaced = "positions of the slices are not stated; they are in the order of the file";
-  return stacked([part], part.name, part.depth > 1 ? [unplaced] : []);
+  return finished(stacked([part], part.name, part.depth > 1 ? [unplaced] : []), [part]);
 }
 
 function join({ frames, alongMm, isByPosition, repeats, notes }: Stack<DicomPart>): MedicalImage {
@@ -38,9 +39,13 @@ function join({ frames, alongMm, isByPosition, repeats, notes }: Stack<DicomPart
   ));
   const joined = { ...image, locations, sources: files.map((part) => part.name) };
   const cut = isByPosition ? axial(joined, frames) : joined;
-  const { placement } = frames[0];
-  if (cut !== joined || !placement) return cut;
-  return { ...cut, notes: [...cut.notes, ...turnedNotes(placement)] };
+  return cut === joined ? finished(joined, frames) : cut;  // others are upright, with square pixels
+}
+
+/** What was turned is told, and pixels become square. */
+function finished(image: MedicalImage, parts: DicomPart[]): MedicalImage {
+  const turns = new Set(parts.flatMap(({ turn }) => (turn ? [turnNote(turn)] : [])));
+  return withSquarePixels({ ...image, notes: [...image.notes, ...turns] }, parts[0].pixelAspect ?? null);
 }
 
 /** `ordering`: what is odd about the order of the slices. */

@@ -7,7 +7,7 @@ const LETTERS = ["RL", "AP", "FH"];
 /** Cosine from which a direction has a second letter: 30 degrees off the nearest axis. */
 const SECOND_LETTER_FROM = 0.5;
 /** Cosine between the normal and one of the patient's axes from which slices have a plane. */
-const NAMED = 0.8;
+export const NAMED = 0.8;
 
 /** Whether the normal of axial slices points to the head (1) or to the feet (-1); 0 of other slices. */
 export function headwardOf(row: Vector, column: Vector): number {
@@ -30,15 +30,4 @@ function letters(direction: Vector, sense: number): string {
   const [first, ...others] = [0, 1, 2].sort((a, b) => Math.abs(direction[b]) - Math.abs(direction[a]));
   const axes = [first, ...others.filter((axis) => Math.abs(direction[axis]) >= SECOND_LETTER_FROM)].slice(0, 2);
   return axes.map((axis) => LETTERS[axis][sense * direction[axis] > 0 ? 1 : 0]).join("");
-}
-
-/** That slices are not upright: converters store them in the order of other formats. Oblique ones have no plane. */
-export function turnedNotes({ row, column }: { row: Vector; column: Vector }): string[] {
-  const cosines = unit(cross(row, column)).map(Math.abs);
-  const nearest = cosines.indexOf(Math.max(...cosines));
-  const { top: topLetters } = sidesOf(row, column);
-  const [top, bottom] = nearest === 2 ? ["A", "P"] : ["H", "F"];
-  if (cosines[nearest] < NAMED || topLetters.includes(top)) return [];
-  const how = topLetters.includes(bottom) ? "upside down" : "rotated by 90 degrees";
-  return [`the slices are stored ${how}; the network was trained on upright ones`];
 }

@@ -1,9 +1,14 @@
 /** Square pixels: the network has learned shapes. `tumorlens/imaging/resample.py`, line by line. */
 import { roundHalfEven } from "../preprocessing";
+import { InputError, type MedicalImage } from "../types";
 import { checkSides } from "./gray";
 
 /** Ratio of spacings up to which pixels count as square. */
 const EQUAL = 1.01;
+/** Ratio of a pixel's sides from which a head looks stretched ... */
+const OBLONG = 1.1;
+/** ... and beyond which the file may be wrong. */
+const IMPLAUSIBLE = 4;
 const f32 = Math.fround;
 
 export interface Slices {
@@ -11,6 +16,33 @@ export interface Slices {
   height: number;
   width: number;
   pixels: Float32Array;
+}
+
+/** `image` with square pixels and a note; itself where they look square. `pixelAspect`: their ratio, without millimetres. */
+export function withSquarePixels(image: MedicalImage, pixelAspect: [number, number] | null): MedicalImage {
+  const { height, width, pixelMm } = image;
+  const spacing = pixelMm ?? pixelAspect;
+  if (!spacing || Math.max(...spacing) < OBLONG * Math.min(...spacing)) return image;
+  const [rowMm, columnMm] = spacing;
+  const [down, across] = spacing.map((value) => Number(value.toPrecision(6)));
+  const words = `pixels of ${pixelMm ? `${down} x ${across} mm` : `aspect ${down}:${across}`} are not square`;
+  const square = Math.max(...spacing) > IMPLAUSIBLE * Math.min(...spacing) ? null : ifItFits(image, rowMm, columnMm);
+  if (!square) return { ...image, notes: [...image.notes, `${words}: the head looks stretched`] };
+  return {
+    ...image, ...square, aspect: 1,
+    pixelMm: pixelMm && [rowMm * height / square.height, columnMm * width / square.width],
+    notes: [...image.notes, `${words}; the slices are resampled to square ones`],
+  };
+}
+
+/** Null where the image would become too large. */
+function ifItFits({ depth, height, width, pixels }: MedicalImage, rowMm: number, columnMm: number): Slices | null {
+  try {
+    return squarePixels({ depth, height, width, pixels }, rowMm, columnMm);
+  } catch (error) {
+    if (error instanceof InputError && error.kind === "limit") return null;
+    throw error;
+  }
 }
 
 /** Stretch rows or columns to the finer of the two spacings, which are in millimetres. */

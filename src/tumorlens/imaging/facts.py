@@ -18,8 +18,6 @@ _SECOND_LETTER_FROM: Final = 0.5
 """Cosine from which a direction has a second letter: 30 degrees off the nearest axis."""
 PLANES: Final = ("sagittal", "coronal", "axial")
 """The plane whose normal is the x, y and z axis."""
-_UPRIGHT: Final = {"axial": ("A", "P"), "coronal": ("H", "F"), "sagittal": ("H", "F")}
-"""Sides at the top and at the bottom of upright slices of each plane."""
 
 
 class SliceFacts(msgspec.Struct, frozen=True):
@@ -102,22 +100,10 @@ def sides_of(facts: AcquisitionFacts | None) -> Sides | None:
     row, column = facts.row_direction, facts.column_direction
     if row is None or column is None:
         return None
-    return Sides(_letters(row, -1), _letters(row, 1), _letters(column, -1), _letters(column, 1))
+    return Sides(letters(row, -1), letters(row, 1), letters(column, -1), letters(column, 1))
 
 
-def turned_notes(facts: AcquisitionFacts | None) -> list[str]:
-    """A note where slices are not upright: some converters store them in another order."""
-    sides = sides_of(facts)
-    if facts is None or sides is None or facts.plane not in _UPRIGHT:
-        return []
-    top, bottom = _UPRIGHT[facts.plane]
-    if top in sides.top:
-        return []
-    how = "upside down" if bottom in sides.top else "rotated by 90 degrees"
-    return [f"the slices are stored {how}; the network was trained on upright ones"]
-
-
-def _letters(direction: Vector, sense: int) -> str:
+def letters(direction: Vector, sense: int) -> str:
     """The side that ``direction``, or with ``sense`` -1 its opposite, points to."""
     order = sorted(range(3), key=lambda axis: -abs(direction[axis]))
     named = [k for k in order if k == order[0] or abs(direction[k]) >= _SECOND_LETTER_FROM]

@@ -60,7 +60,8 @@ def _guided(frame: Frame, alike: Sequence[Frame], lines: Sequence[_Line]) -> Fra
         note = f"the slice's position is not stated; it is taken from {line.name}"
         return msgspec.structs.replace(
             frame, facts=facts, row=alike[0].row, column=alike[0].column,
-            spacing_mm=frame.spacing_mm or alike[0].spacing_mm, notes=(*frame.notes, note),
+            spacing_mm=frame.spacing_mm or alike[0].spacing_mm, turn=frame.turn or alike[0].turn,
+            notes=(*frame.notes, note),
         )  # fmt: skip
     return msgspec.structs.replace(frame, notes=(*frame.notes, ALONE))
 

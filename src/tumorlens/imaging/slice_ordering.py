@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tumorlens.imaging.contrasts import Traits, Volume, same_position, separate
 from tumorlens.imaging.facts import SliceFacts, Vector, normal
+from tumorlens.imaging.turn import Turn
 from tumorlens.text import natural
 
 _SAME_DIRECTION: Final = 0.01
@@ -60,6 +61,10 @@ class Frame(msgspec.Struct, frozen=True):
     column: Vector | None = None
     spacing_mm: tuple[float, float] | None = None
     """(row, column)."""
+    aspect: tuple[float, float] | None = None
+    """Height and width of a pixel as a ratio, if they are not stated in millimetres."""
+    turn: Turn | None = None
+    """How its pixels are turned when they are read; everything else here is of the turned slice."""
     thickness_mm: float | None = None
     order: tuple[float, ...] = ()
     """Which of several at one position comes first: acquisition, echo, time, instance number."""

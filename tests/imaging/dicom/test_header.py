@@ -226,20 +226,6 @@ def test_the_code_of_a_species(head: Gray, write_dicom: Write) -> None:
     assert image.notes == ("the file states another species (Mus musculus)",)
 
 
-@pytest.mark.parametrize(("axes", "how"), [
-    ([1, 0, 0, 0, 1, 0], None), ([-1, 0, 0, 0, 1, 0], None), ([1, 0, 0, 0, 0, -1], None),
-    ([1, 0, 0, 0, 0.8, 0.6], None), ([0.7, 0.7, 0, 0, 0, 1], None),
-    ([-1, 0, 0, 0, -1, 0], "upside down"), ([0, 1, 0, 0, 0, 1], "upside down"),
-    ([0, 1, 0, 1, 0, 0], "rotated by 90 degrees"), ([0, 0, -1, 1, 0, 0], "rotated by 90 degrees"),
-])  # fmt: skip
-def test_slices_that_are_not_upright_are_told(
-    head: Gray, write_dicom: Write, axes: list[float], how: str | None
-) -> None:
-    data = write_dicom(head, ImageOrientationPatient=axes, ImagePositionPatient=[0, 0, 0])
-    note = f"the slices are stored {how}; the network was trained on upright ones"
-    assert reader.read_bytes(data).notes == ((note,) if how else ())
-
-
 def test_a_file_without_the_preamble(head: Gray, write_dicom: Write) -> None:
     data = write_dicom(head)
     np.testing.assert_array_equal(reader.read_bytes(data[132:]).pixels, head)
@@ -364,15 +350,6 @@ def test_a_value_representation_that_does_not_exist(head: Gray, write_dicom: Wri
     np.testing.assert_array_equal(reader.read_bytes(data).pixels, head)
 
 
-@pytest.mark.parametrize(("spacing", "noted"), [([1, 0.5], True), ([0.9, 0.92], False)])
-def test_pixels_that_are_not_square_are_noted(
-    head: Gray, write_dicom: Write, spacing: list[float], noted: bool
-) -> None:
-    facts = reader.read_bytes(write_dicom(head, PixelSpacing=spacing)).facts
-    assert facts is not None
-    assert any("not square" in note for note in facts.notes) is noted
-
-
 def test_a_mosaic_of_slices_is_refused(head: Gray, write_dicom: Write) -> None:
     data = write_dicom(head, ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"])
     with pytest.raises(UnsupportedFormatError, match="mosaic of many slices"):
@@ -458,17 +435,6 @@ def test_odd_values_are_not_quoted_in_a_log(
         found = facts(data.replace(b"1.2.3.4567", b"Doe^Jane^X"))
     assert found.slices[0].sop_instance_uid == "Doe^Jane^X"
     assert caplog.records == []
-
-
-@pytest.mark.parametrize(
-    ("ratio", "is_told"), [([2, 1], True), ([100, 101], False), ([0, 0], False)]
-)
-def test_pixels_of_an_aspect_alone(
-    head: Gray, write_dicom: Write, ratio: list[int], is_told: bool
-) -> None:
-    data = write_dicom(head, PixelSpacing=None, PixelAspectRatio=ratio)
-    notes = reader.read_bytes(data).notes
-    assert ["the head looks stretched" in note for note in notes] == [True] * is_told
 
 
 @pytest.mark.parametrize(("between", "thickness"), [(-5, 4), (0, 4), (None, 4), (6, 6)])

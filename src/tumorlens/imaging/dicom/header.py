@@ -32,9 +32,8 @@ from tumorlens.imaging.dicom.traits import traits_of
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector
 from tumorlens.imaging.limits import can_be_a_head
 from tumorlens.imaging.slice_ordering import Frame
+from tumorlens.imaging.turn import Turn, turn_of
 
-_MOST_OBLONG: Final = 1.1
-"""Ratio of a pixel's sides from which a head looks stretched."""
 _TIE_BREAKERS: Final = (
     "AcquisitionNumber", "EchoNumbers", "TemporalPositionIdentifier", "InstanceNumber",
     "AcquisitionDateTime", "AcquisitionTime", "ContentTime",
@@ -161,17 +160,20 @@ class _Common(NamedTuple):
 
 
 def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
-    row, column, position = _geometry(dataset, index, multi=common.frames > 1)
+    axes, position = _geometry(dataset, index, multi=common.frames > 1)
+    # Without a position it is not known where the slice lies, but which way it is turned.
+    row, column = axes if axes and position else (None, None)
     number_in_file = index + 1 if common.is_multi_frame else None
     slice_facts = SliceFacts(common.path, common.member, number_in_file, common.uid, position)
     spacing, spacing_notes = _spacing(dataset, index, common.shape)
     purpose = purpose_notes(dataset, index)
-    return Frame(
+    frame = Frame(
         facts=slice_facts,
         shape=common.shape,
         row=row,
         column=column,
         spacing_mm=spacing,
+        aspect=None if spacing or spacing_notes else _aspect(dataset),
         thickness_mm=_thickness(dataset, index),
         order=(*common.order, index),
         windowed=has_window(dataset, index, source),
@@ -189,6 +191,29 @@ def _frame(dataset: Dataset, index: int, common: _Common, source: str) -> Frame:
             *oddities(dataset, index),
         ),
     )
+    turn = turn_of(*axes) if axes else None
+    return frame if turn is None else _turned(frame, turn)
+
+
+def _turned(frame: Frame, turn: Turn) -> Frame:
+    """``frame`` as if it were stored as ``turn`` makes it."""
+    axes = (frame.column, frame.row)
+    shape, spacing, aspect = frame.shape, frame.spacing_mm, frame.aspect
+    if turn.exchanged:
+        axes, shape = axes[::-1], shape[::-1]
+        spacing, aspect = spacing and spacing[::-1], aspect and aspect[::-1]
+    corner, directions = frame.facts.position_mm, []
+    reversed_ = turn.rows_reversed, turn.columns_reversed
+    # Without a spacing, no position within a slice is used.
+    for axis, count, step, backwards in zip(axes, shape, spacing or (0, 0), reversed_, strict=True):
+        if backwards and axis and corner:
+            corner = _vector(np.asarray(corner) + (count - 1) * step * np.asarray(axis))
+            axis = _vector(0.0 - np.asarray(axis))
+        directions.append(axis)
+    return msgspec.structs.replace(
+        frame, facts=msgspec.structs.replace(frame.facts, position_mm=corner), turn=turn,
+        shape=shape, spacing_mm=spacing, aspect=aspect, column=directions[0], row=directions[1],
+    )  # fmt: skip
 
 
 def _count_notes(dataset: Dataset) -> list[str]:
@@ -204,8 +229,8 @@ def _order(dataset: Dataset) -> tuple[float, ...]:
 
 def _geometry(
     dataset: Dataset, index: int, *, multi: bool
-) -> tuple[Vector | None, Vector | None, Vector | None]:
-    """Directions and position of a frame; all None unless all are known and make sense.
+) -> tuple[tuple[Vector, Vector] | None, Vector | None]:
+    """Directions along rows and columns, and position of a frame; none without directions.
 
     The plain elements at the top of a multi-frame file are those of no frame in particular.
     """
@@ -214,14 +239,15 @@ def _geometry(
     if orienting is None and placing is None and not multi:
         orienting = placing = dataset
     axes = numbers(element(orienting, "ImageOrientationPatient"), 6)
-    position = numbers(element(placing, "ImagePositionPatient"), 3)
-    if axes is None or position is None:
-        return None, None, None
+    if axes is None:
+        return None, None
     row, column = np.asarray(axes[:3]), np.asarray(axes[3:])
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     if min(lengths) < 0.5 or max(lengths) > 2 or abs(row @ column) > 0.1:
-        return None, None, None
-    return _vector(row / lengths[0]), _vector(column / lengths[1]), _vector(np.asarray(position))
+        return None, None
+    position = numbers(element(placing, "ImagePositionPatient"), 3)
+    corner = None if position is None else _vector(np.asarray(position))
+    return (_vector(row / lengths[0]), _vector(column / lengths[1])), corner
 
 
 def _vector(values: np.ndarray) -> Vector:
@@ -236,21 +262,17 @@ def _spacing(
     measures = functional_group(dataset, index, "PixelMeasuresSequence") or dataset
     spacing = numbers(element(measures, "PixelSpacing"), 2)
     if spacing is None:
-        return None, _aspect_notes(dataset)
-    pixels = f"pixels of {spacing[0]:g} x {spacing[1]:g} mm"
-    if not all(can_be_a_head(step * side) for step, side in zip(spacing, size, strict=True)):
-        return None, [f"{pixels} are not plausible; their size is not used"]
-    if max(spacing) < _MOST_OBLONG * min(spacing):
+        return None, []
+    if all(can_be_a_head(step * side) for step, side in zip(spacing, size, strict=True)):
         return (spacing[0], spacing[1]), []
-    return (spacing[0], spacing[1]), [f"{pixels} are not square: the head looks stretched"]
+    pixels = f"pixels of {spacing[0]:g} x {spacing[1]:g} mm"
+    return None, [f"{pixels} are not plausible; their size is not used"]
 
 
-def _aspect_notes(dataset: Dataset) -> list[str]:
-    """A note where pixels of no stated size are not square (PixelAspectRatio, C.7.6.3.1.7)."""
+def _aspect(dataset: Dataset) -> tuple[float, float] | None:
+    """Height and width of pixels of no stated size (PixelAspectRatio, C.7.6.3.1.7)."""
     ratio = numbers(element(dataset, "PixelAspectRatio"), 2)
-    if ratio is None or min(ratio) <= 0 or max(ratio) < _MOST_OBLONG * min(ratio):
-        return []
-    return [f"pixels of aspect {ratio[0]:g}:{ratio[1]:g} are not square: the head looks stretched"]
+    return None if ratio is None or min(ratio) <= 0 else (ratio[0], ratio[1])
 
 
 def _thickness(dataset: Dataset, index: int) -> float | None:

@@ -14,13 +14,14 @@ from tumorlens.imaging.dicom.grayscale import covers_the_head, hides_the_head
 from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import Levels, holds_more, read_frames
-from tumorlens.imaging.facts import AcquisitionFacts, normal, plane_of, turned_notes
+from tumorlens.imaging.facts import AcquisitionFacts, normal, plane_of
 from tumorlens.imaging.gray import COLORED, VIVID
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.reformat import along_plane
+from tumorlens.imaging.resample import with_square_pixels
 from tumorlens.imaging.slice_ordering import Frame, Stack, split
 
 _FLAT: Final = 0.005
@@ -88,8 +89,12 @@ def read_stack(
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
     image = _image(stack, header, reading, notes)
     check_no_label_map(image.samples, image.source)
-    cut = along_plane(image if levels.windowed else mended(image), plane)
-    return cut.remarked(*turned_notes(cut.facts)), reading.failures
+    image = image if levels.windowed else mended(image)
+    cut = along_plane(image, plane)
+    if cut is image:  # slices that are cut anew are upright, with square pixels
+        turns = {frame.turn.note: None for frame in stack.frames if frame.turn}
+        cut = with_square_pixels(image.remarked(*turns), stack.frames[0].aspect)
+    return cut, reading.failures
 
 
 class _Reading:
@@ -131,9 +136,11 @@ class _Reading:
             if isinstance(plane, InputError):
                 damaged.append(plane)
                 continue
-            if plane.pixels.shape != self.pixels.shape[1:]:
+            turn = self._frames[slots[index]].turn
+            pixels = plane.pixels if turn is None else turn.pixels(plane.pixels)
+            if pixels.shape != self.pixels.shape[1:]:
                 raise CorruptInputError(f"{name}: changed while it was read")
-            self.pixels[slots[index]] = plane.pixels
+            self.pixels[slots[index]] = pixels
             self.is_read[slots[index]] = True
             self._remarks |= dict.fromkeys(plane.remarks)
             self._some_is_gray |= VIVID not in plane.remarks

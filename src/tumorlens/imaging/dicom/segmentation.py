@@ -1,9 +1,11 @@
 """An attention map as a DICOM Segmentation (PS3.3 A.51), made with highdicom (extra ``pacs``)."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
 import highdicom as hd
+import msgspec
 import numpy as np
 from highdicom.seg import Segmentation, SegmentDescription
 from numpy.typing import NDArray
@@ -34,6 +36,9 @@ _GEOMETRY: Final = (
     "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "Rows", "Columns",
 )  # fmt: skip
+_SAME_DIRECTION: Final = 0.7
+"""Cosine above which directions of slices, which are turned by 90 degrees or more, are the same."""
+_SHORTEST: Final = 1e-6
 
 
 def segmentation(
@@ -48,8 +53,8 @@ def segmentation(
     sources = [_referred(header, source) for header in headers]
     if image.facts and image.facts.acquired:
         mask = _on_stored(mask, image, sources)
-    if mask.shape != (len(sources), sources[0].Rows, sources[0].Columns):
-        raise CorruptInputError(f"{source}: no segmentation of pixels that are not square")
+    elif _is_changed(image, sources[0]):
+        mask = _on_each_stored(mask, image, sources)
     with making("segmentation", source):
         identifiers = identity("attention map", SERIES_NUMBER, sources, algorithm)
         described = SegmentDescription(
@@ -82,10 +87,43 @@ def segmentation(
         return finished(attention_map)
 
 
+def _is_changed(image: MedicalImage, stored: Dataset) -> bool:
+    """Whether slices were turned or resampled in their plane when they were read."""
+    facts = image.facts
+    if (image.height, image.width) != (stored.Rows, stored.Columns):
+        return True
+    if facts is None or facts.row_direction is None or facts.column_direction is None:
+        return False
+    row, column = _axes(stored)
+    along = row @ np.array(facts.row_direction), column @ np.array(facts.column_direction)
+    return min(along) < _SAME_DIRECTION
+
+
+def _on_each_stored(
+    mask: NDArray[np.bool_], image: MedicalImage, sources: Sequence[Dataset]
+) -> NDArray[np.bool_]:
+    """``_on_stored`` for one slice at a time, because slices need not be evenly spaced."""
+    if image.facts is None:
+        raise CorruptInputError(f"{image.source}: does not state the positions of its slices")
+    planes = []
+    for plane, slice_facts, stored in zip(mask, image.facts.slices, sources, strict=True):
+        facts = msgspec.structs.replace(image.facts, slices=(slice_facts,))
+        samples = image.samples[0] if image.is_volume else image.samples
+        alone = dataclasses.replace(image, samples=samples, facts=facts)
+        planes.append(_on_stored(plane[np.newaxis], alone, [stored]))
+    return np.concatenate(planes)
+
+
+def _axes(stored: Dataset) -> NDArray[np.float64]:
+    """(2, 3): unit vectors along a row and down a column."""
+    axes = np.array(stored.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
+    return axes / np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), _SHORTEST)
+
+
 def _on_stored(
     mask: NDArray[np.bool_], image: MedicalImage, sources: Sequence[Dataset]
 ) -> NDArray[np.bool_]:
-    """``mask`` of ``image``, whose slices were cut anew, on those of the files.
+    """``mask`` of ``image``, whose slices were cut anew or changed, on those of the files.
 
     Each voxel of a file takes the value at its middle.
     """
@@ -96,7 +134,7 @@ def _on_stored(
     limits = np.array(mask.shape[::-1])[:, np.newaxis, np.newaxis]
     planes = []
     for source in sources:
-        row, column = np.array(source.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
+        row, column = _axes(source)
         down, across = (float(step) for step in source.PixelSpacing)
         corner = np.array(source.ImagePositionPatient, dtype=np.float64)
         to_patient = np.eye(4)[:, [0, 1, 3]]
