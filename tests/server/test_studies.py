@@ -75,3 +75,15 @@ def test_a_study_without_images_is_a_422_with_the_clients_names(client: httpx.Cl
     answer = client.post(ROUTE, files=[("files", ("notes.txt", b"notes"))])
     assert answer.status_code == 422
     assert tempfile.gettempdir() not in answer.text
+
+
+def test_visits_are_told_apart_by_the_names_of_the_client(
+    client: httpx.Client, image: bytes
+) -> None:
+    names = [f"ses-{visit}/{name}.png" for visit in (1, 2) for name in "ab"]
+    sent = [("files", (name, image)) for name in names]
+    records = client.post(ROUTE, files=sent).json()["predictions"]
+    studies = [record for record in records if "members" in record]
+    assert [study["path"] for study in studies] == ["ses-1", "ses-2"]
+    members = [[member["path"] for member in study["members"]] for study in studies]
+    assert members == [names[:2], names[2:]]
