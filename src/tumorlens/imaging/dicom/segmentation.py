@@ -96,7 +96,7 @@ def _is_changed(image: MedicalImage, stored: Dataset) -> bool:
         return False
     row, column = _axes(stored)
     along = row @ np.array(facts.row_direction), column @ np.array(facts.column_direction)
-    return min(along) < _SAME_DIRECTION
+    return bool(min(along) < _SAME_DIRECTION)
 
 
 def _on_each_stored(
@@ -117,7 +117,8 @@ def _on_each_stored(
 def _axes(stored: Dataset) -> NDArray[np.float64]:
     """(2, 3): unit vectors along a row and down a column."""
     axes = np.array(stored.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
-    return axes / np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), _SHORTEST)
+    axes /= np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), _SHORTEST)
+    return axes
 
 
 def _on_stored(
