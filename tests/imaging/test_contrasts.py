@@ -1,12 +1,14 @@
 """Volumes of one series are told apart, and never mixed slice by slice."""
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from tumorlens.imaging import reader
@@ -228,6 +230,48 @@ def test_volumes_that_nothing_tells_apart_are_noted(
     nothing: dict[str, Any] = {"InstanceNumber": None}
     image = series(tmp_path, write_dicom, volume, other, (nothing, nothing))
     assert "several volumes may be mixed" in image.notes[1]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_component_that_only_an_element_of_ge_states(
+    tmp_path: Path,
+    write_dicom: Write,
+    volume: NDArray[np.uint16],
+    other: NDArray[np.uint16],
+    first: int,
+) -> None:
+    for part, pixels in ((0, volume), (1, other)):
+        for index, plane in enumerate(pixels):
+            number = 2 * index + (part != first)
+            data = write_dicom(
+                plane, SOPInstanceUID=f"1.2.{part}.{index + 1}", InstanceNumber=number,
+                ImagePositionPatient=[0, 0, 5.0 * index],
+            )  # fmt: skip
+            dataset = dcmread(BytesIO(data))
+            block = dataset.private_block(0x43, "GEMS_PARM_01", create=True)
+            block.add_new(0x2F, "SS", part)
+            dataset.save_as(tmp_path / f"{number}")
+    (image,) = read_study(tmp_path).images
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert "component phase" in image.notes[0]
+
+
+def test_volumes_that_only_their_folders_tell_apart_are_separate(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16]
+) -> None:
+    """Two patients after an anonymiser that gave both the same UIDs."""
+    for part, pixels in enumerate((volume, other)):
+        (tmp_path / f"case{part}").mkdir()
+        for index, plane in enumerate(pixels):
+            data = write_dicom(
+                plane, SOPInstanceUID=f"1.2.{part}.{index + 1}", InstanceNumber=index,
+                ImagePositionPatient=[0, 0, 5.0 * index],
+            )  # fmt: skip
+            (tmp_path / f"case{part}" / f"{index}").write_bytes(data)
+    images = read_study(tmp_path).images
+    for image, pixels in zip(images, (volume, other), strict=True):
+        np.testing.assert_array_equal(image.pixels, pixels)
+        assert image.notes[-1].endswith("each folder is a separate volume")
 
 
 def test_the_note_names_what_is_left_out(

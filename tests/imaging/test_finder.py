@@ -47,6 +47,16 @@ def test_a_folder_that_cannot_be_read_is_no_silent_loss(
     assert "cannot be opened" in str(failure[1])
 
 
+@pytest.mark.parametrize("name", [
+    "study.zip", "a.tar.xz", "cd.iso", "photo.heif", "scan.jfif", "IM1.IMA", "1.dicom", "2.j2k",
+])  # fmt: skip
+def test_a_failed_copy_of_an_image_or_archive_is_never_passed_over(tree: Path, name: str) -> None:
+    (tree / name).touch()
+    found = find(str(tree))
+    assert name in names(found.paths, tree)
+    assert found.skipped == 2
+
+
 def test_what_calls_itself_an_image_is_never_passed_over(tree: Path) -> None:
     (tree / "copy-failed.PNG").touch()
     (tree / "sub" / "saved-page.jpg").write_text("<html>")

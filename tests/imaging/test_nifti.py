@@ -99,6 +99,23 @@ def test_positions_are_those_of_the_affine(ras: Volume) -> None:
         assert np.abs(all_mm * [-1, -1, 1] - found).sum(axis=1).min() < 1e-6
 
 
+@pytest.mark.parametrize(("axis", "plane"), [(0, "sagittal"), (1, "coronal")])
+@pytest.mark.parametrize(("apart_mm", "is_kept"), [(5.0, True), (3.0, False)])
+def test_sagittal_and_coronal_slices_far_apart_are_not_cut_into_axial_ones(
+    ras: Volume, axis: int, plane: str, apart_mm: float, is_kept: bool
+) -> None:
+    """As those of DICOM: what lies between them would be made up."""
+    scale = np.ones(4)
+    scale[axis] = apart_mm / 2
+    image = read(save(*stored_as("LPS", ras, AFFINE @ np.diag(scale))))
+    assert image.facts is not None
+    assert image.facts.plane == (plane if is_kept else "axial")
+    assert any("too far for axial" in note for note in image.notes) is is_kept
+    if is_kept:
+        expected = read(save(ras), plane)
+        np.testing.assert_array_equal(image.pixels, expected.pixels)
+
+
 def test_unequal_spacing_becomes_square_pixels(ras: Volume) -> None:
     thick = AFFINE @ np.diag([1, 1, 2.5, 1])
     axial = read(save(ras, thick))

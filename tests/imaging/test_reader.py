@@ -71,6 +71,9 @@ def test_suffixes_do_not_matter(tmp_path: Path, head: Gray) -> None:
 def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match=r"nothing\.png: no such file"):
         reader.read(tmp_path / "nothing.png")
+    (tmp_path / "link.png").symlink_to("content-that-was-not-fetched")
+    with pytest.raises(MissingInputError, match=r"link\.png: is a link to a file that is missing"):
+        reader.read(tmp_path / "link.png")
     with pytest.raises(MissingInputError, match="is a folder, not a file"):
         reader.read(tmp_path)
     (tmp_path / "empty.png").touch()

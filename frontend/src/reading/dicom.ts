@@ -13,7 +13,7 @@ import { lyingOf } from "./sides";
 import type { Placement } from "./slice_ordering";
 import { subjectNotes, purposeNotes } from "./subject";
 import { areWords, checkRows, hasOtherSign, isSwapped, isWider, OTHER_SIGN, ofOtherSign, SWAPPED, WIDER } from "./stored";
-import { traitsOf } from "./traits";
+import { privateTag, traitsOf } from "./traits";
 import { type Axes, type Turn, turnedBy, turnOf } from "./turn";
 import { dot, unit, type Vector } from "./vectors";
 
@@ -181,7 +181,8 @@ function isOwn(set: DataSet): boolean {
 function checkKind(set: DataSet): string[] {
   const sopClass = text(set, "x00080016");
   const isOneOf = (kinds: string[]) => isOfKind(sopClass, kinds);
-  if (texts(set, "x00080008").includes("MOSAIC")) {
+  const mosaic = privateTag(set, "0019", "SIEMENS MR HEADER", "0a");
+  if (texts(set, "x00080008").includes("MOSAIC") || (mosaic !== null && (set.uint16(mosaic) ?? 0) > 1)) {
     throw new InputError("unsupported_format", "a mosaic of many slices in one image; export the slices as a volume");
   }
   if (isOneOf(NO_IMAGES)) throw new InputError(NO_IMAGE, "DICOM without an image");

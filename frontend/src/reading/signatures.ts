@@ -6,6 +6,7 @@ export type Kind = "png" | "jpeg" | "gif" | "bmp" | "webp" | "tiff" | "dicom" | 
 const TO_NIFTI = "convert it to NIfTI (.nii.gz)";
 const TO_PNG = "save it as PNG";
 const UNPACK = "unpack it first";
+const FETCH = "fetch the file that it stands for";
 /** Where a signature begins, the signature, the format and what to do. */
 const OTHERS: [number, string, string, string][] = [
   [0, "CDF\x01", "MINC", TO_NIFTI], [0, "\x89HDF", "MINC 2 or other HDF5", TO_NIFTI],
@@ -21,7 +22,10 @@ const OTHERS: [number, string, string, string][] = [
   [0, "%PDF", "PDF", "save its images as PNG"], [257, "ustar", "a tar archive", UNPACK],
   [0, "BZh", "compressed by bzip2", UNPACK], [0, "\xfd7zXZ", "compressed by xz", UNPACK],
   [0, "\x28\xb5\x2f\xfd", "compressed by zstd", UNPACK], [0, "7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK],
-  [0, "Rar!", "a rar archive", UNPACK],
+  [0, "Rar!", "a rar archive", UNPACK], [0, "PK\x07\x08", "a part of a zip archive in several parts", "join the parts first"],
+  [32769, "CD001", "an image of a CD (ISO 9660)", UNPACK],
+  [0, "version https://git-lfs", "a pointer of Git LFS", FETCH], [0, "/annex/objects/", "a pointer of git-annex", FETCH],
+  [0, "<!DOCTYPE html", "a web page", FETCH], [0, "<!doctype html", "a web page", FETCH], [0, "<html", "a web page", FETCH],
 ];
 const ANALYZE = ["\x5c\x01\0\0", "\0\0\x01\x5c"];
 const ANALYZE_BYTES = 1024;

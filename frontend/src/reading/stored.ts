@@ -12,6 +12,7 @@ const TORN = 0.001;
 const WRAPPED = 0.25;
 const PLANES = 4;
 const SHOWN = 0.001;
+const CARRIED = 0.7;
 const ROWS = 32;
 const EVERY = 3;
 const ALIKE = 0.7;
@@ -74,7 +75,10 @@ export function isWider(words: Float32Array, values: Float32Array, width: number
   const counts = new Map<number, number>();
   for (const word of words) counts.set(Math.floor(word / 2 ** stored), (counts.get(Math.floor(word / 2 ** stored)) ?? 0) + 1);
   const frequent = [...counts.values()].filter((count) => count >= SHOWN * words.length);
-  if (frequent.length > PLANES) return roughness(words, width, Infinity) < SMOOTHER * roughness(values, width, Infinity);
+  if (frequent.length > PLANES) {
+    const isSmoother = roughness(words, width, Infinity) < SMOOTHER * roughness(values, width, Infinity);
+    return isSmoother && areDigits(words.map((word) => Math.floor(word / 2 ** stored)), values, width);
+  }
   let [smoother, rougher] = [0, 0];
   const compare = (at: number, next: number) => {
     const [step, wrapped] = [Math.abs(words[next] - words[at]), Math.abs(values[next] - values[at])];
@@ -86,6 +90,17 @@ export function isWider(words: Float32Array, values: Float32Array, width: number
     if ((at + 1) % width) compare(at, at + 1);
   }
   return smoother > WRAPPED * rougher;
+}
+
+/** Whether `values` fall back where what is `beside` them grows. `_carry` in `dicom/stored_values.py`. */
+function areDigits(beside: Float32Array, values: Float32Array, width: number): boolean {
+  let [changed, against] = [0, 0];
+  for (let at = 0; at + 1 < values.length; at++) {
+    const change = (at + 1) % width ? beside[at + 1] - beside[at] : 0;
+    if (change) changed++;
+    if (change * (values[at + 1] - values[at]) < 0) against++;
+  }
+  return against > CARRIED * changed;
 }
 
 /** Refuse planes that, by some in the middle, hold rows of `height` samples. */

@@ -26,13 +26,15 @@ const CLOCKS: [string, string][] = [["acquisition time", "x0008002a"], ["acquisi
 /** Elements whose numbers are binary. */
 const BINARY = new Set(["x00189087", "x00189089"]);
 const PRIVATE_B_VALUES: [string, string, string][] = [["0019", "SIEMENS MR HEADER", "0c"], ["0043", "GEMS_PARM_01", "39"]];
+/** Values of GE's own element for the component, where ImageType has no word for it. */
+const GE_COMPONENTS = [MAGNITUDE, "phase", "real", "imaginary"];
 /** GE adds this to some b-values. */
 const GE_OFFSET = 1e9;
 
 export function traitsOf(set: DataSet): Traits {
   const imageType = texts(set, "x00080008").map((word) => word.toUpperCase());
   const traits: Traits = new Map();
-  const component = componentOf(text(set, "x00089208").toUpperCase(), imageType);
+  const component = componentOf(text(set, "x00089208").toUpperCase(), imageType) ?? privateComponent(set);
   if (component) traits.set(COMPONENT, component);
   const kinds = imageType.filter((word) => !(word in COMPONENTS));
   if (kinds.length) traits.set("image type", kinds.join("\\"));
@@ -78,14 +80,27 @@ function componentOf(stated: string, imageType: string[]): string | null {
   return null;
 }
 
+function privateComponent(set: DataSet): string | null {
+  const tag = privateTag(set, "0043", "GEMS_PARM_01", "2f");
+  const stated = tag === null ? undefined : set.int16(tag);
+  return stated === undefined ? null : (GE_COMPONENTS[stated] ?? null);
+}
+
 function privateBValue(set: DataSet): number | null {
   for (const [group, creator, element] of PRIVATE_B_VALUES) {
-    for (let block = 0x10; block <= 0xff; block++) {
-      const hex = block.toString(16);
-      if (text(set, `x${group}00${hex}`) !== creator) continue;
-      const value = number(set, `x${group}${hex}${element}`);
-      return value === null ? null : value % GE_OFFSET;
-    }
+    const tag = privateTag(set, group, creator, element);
+    if (tag === null) continue;
+    const value = number(set, tag);
+    return value === null ? null : value % GE_OFFSET;
+  }
+  return null;
+}
+
+/** The tag of a maker's own element, whichever block its creator has; null if there is no such block. */
+export function privateTag(set: DataSet, group: string, creator: string, element: string): string | null {
+  for (let block = 0x10; block <= 0xff; block++) {
+    const hex = block.toString(16);
+    if (text(set, `x${group}00${hex}`) === creator) return `x${group}${hex}${element}`;
   }
   return null;
 }

@@ -21,6 +21,7 @@ from tumorlens.errors import (
     needing,
 )
 from tumorlens.imaging.archive import Archive
+from tumorlens.imaging.formats.dicom import DICOM
 from tumorlens.imaging.formats.registry import claims_image
 from tumorlens.imaging.limits import MAX_FILE_BYTES
 
@@ -104,7 +105,7 @@ def _of_folder(folder: str, details: list[dict[str, Any]]) -> Iterator[Item]:
 
 def claims_plain(name: str) -> bool:
     """Whether it ends like an image or volume that is not DICOM."""
-    return claims_image(name) and not name.lower().endswith(".dcm")
+    return claims_image(name) and not name.lower().endswith(DICOM.suffixes)
 
 
 def _plain(folder: str, info: dict[str, Any]) -> Item:

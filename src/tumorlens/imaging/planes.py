@@ -21,10 +21,17 @@ from tumorlens.imaging.affine import LPS_TO_RAS, Placement
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector, normal
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MIN_SIDE, check_sides
+from tumorlens.imaging.reader import DEFAULT_PLANE
 from tumorlens.imaging.resample import square_pixels
 
 _LPS: Final = axcodes2ornt(("L", "P", "S"))
 """The axes that voxels are turned to: DICOM's. NIfTI's own affine leads to RAS."""
+
+
+FARTHEST_MM: Final = 3.0
+"""Distance of slices up to which other planes are sharp enough."""
+_THICK: Final = 1.5
+"""Ratio of the distance of slices and the size of their pixels that tells which were acquired."""
 
 
 class _Cut(NamedTuple):
@@ -58,14 +65,13 @@ class Volume(NamedTuple):
 def cut(volume: Volume, plane: str, source: str) -> MedicalImage:
     """Cut along ``plane`` to (D, H, W), or (H, W) of one slice; pixels become square.
 
-    A slab too thin for ``plane`` is cut as it was acquired, with a note. Raises
-    ``LimitExceededError``.
+    A slab too thin for ``plane`` is cut as it was acquired, as are slices too far apart for the
+    default plane, with a note. Raises ``LimitExceededError``.
     """
     turn = ornt_transform(io_orientation(volume.placement.affine), _LPS)
     voxels = apply_orientation(volume.voxels, turn)
     affine = LPS_TO_RAS @ volume.placement.affine @ inv_ornt_aff(turn, volume.voxels.shape)
-    asked, plane = plane, _usable_plane(voxels.shape, affine, plane)
-    otherwise = [f"too thin for {asked} slices; it is cut into {plane} ones"] * (asked != plane)
+    plane, otherwise = _usable_plane(voxels.shape, affine, plane)
     chosen = _CUTS[plane]
     flips = [axis for axis, flipped in zip(chosen.axes, chosen.flipped, strict=True) if flipped]
     voxels = np.flip(voxels, tuple(flips))
@@ -86,18 +92,45 @@ def cut(volume: Volume, plane: str, source: str) -> MedicalImage:
     return MedicalImage(pixels, source, volume.bit_depth, volume.mode, spacing, facts)
 
 
-def _usable_plane(shape: tuple[int, ...], affine: NDArray[np.float64], plane: str) -> str:
-    """``plane``, or where its slices would be too narrow the one with the fewest slices."""
+def _usable_plane(
+    shape: tuple[int, ...], affine: NDArray[np.float64], plane: str
+) -> tuple[str, list[str]]:
+    """``plane``, or the acquired one instead of the default where slices lie far apart; a note.
+
+    The one with the fewest slices where slices of ``plane`` would be too narrow.
+    """
 
     def narrowest(name: str) -> float:
         row, column = (float(np.linalg.norm(affine[:3, axis])) for axis in _CUTS[name].axes[1:])
         rows, columns = (shape[axis] for axis in _CUTS[name].axes[1:])
         return min(rows * row, columns * column) / min(row, column)
 
+    acquired, apart_mm = _acquired(affine)
+    # Another plane than the usual one is asked for on purpose.
+    if plane == DEFAULT_PLANE != acquired and shape[_CUTS[acquired].axes[0]] > 1:
+        return acquired, [
+            f"{acquired} slices {apart_mm:.2g} mm apart, too far for {plane} ones, are kept"
+        ]
     if narrowest(plane) >= MIN_SIDE:
-        return plane
+        return plane, []
     others = sorted(_CUTS, key=lambda name: shape[_CUTS[name].axes[0]])
-    return next((name for name in others if narrowest(name) >= MIN_SIDE), plane)
+    usable = next((name for name in others if narrowest(name) >= MIN_SIDE), plane)
+    if usable == plane:
+        return plane, []
+    return usable, [f"too thin for {plane} slices; it is cut into {usable} ones"]
+
+
+def _acquired(affine: NDArray[np.float64]) -> tuple[str, float]:
+    """The plane of slices that lie too far apart for other planes, and their distance.
+
+    The default plane where they lie close enough, or are no thicker than pixels are large.
+    """
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    axis = int(np.argmax(sizes))
+    apart_mm = float(sizes[axis])
+    if apart_mm <= max(FARTHEST_MM, _THICK * float(np.median(sizes))):
+        return DEFAULT_PLANE, apart_mm
+    return next(name for name, cut in _CUTS.items() if cut.axes[0] == axis), apart_mm
 
 
 def _shift(cut: _Cut, ratios: tuple[float, float]) -> NDArray[np.float64]:

@@ -47,7 +47,8 @@ def open_file(path: str | Path) -> BinaryIO:
             )
         return path.open("rb")
     except FileNotFoundError as error:
-        raise missing(given, "no such file") from error
+        reason = "is a link to a file that is missing" if path.is_symlink() else "no such file"
+        raise missing(given, reason) from error
     except OSError as error:
         raise unopened(path, error) from error
     except ValueError as error:  # a NUL or another character that no path can have

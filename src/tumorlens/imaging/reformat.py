@@ -14,10 +14,8 @@ import numpy as np
 from tumorlens.imaging.affine import LPS_TO_RAS, Matrix, Placement, affine_of
 from tumorlens.imaging.facts import SliceFacts
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.planes import Volume, cut
+from tumorlens.imaging.planes import FARTHEST_MM, Volume, cut
 
-_FARTHEST_MM: Final = 3.0
-"""Distance of slices up to which other planes are sharp enough."""
 _HEAD_MM: Final = 110.0
 """What the stack must extend over: fewer slices would show part of a head in every other plane."""
 _UNEVEN: Final = 0.1
@@ -63,7 +61,7 @@ def _is_close(slices: Sequence[SliceFacts], affine: Matrix) -> bool:
     """Whether the slices lie close together, as evenly as ``affine`` has them, and cover a head."""
     row, column, step = affine[:3, :3].T
     length = float(np.linalg.norm(step))
-    if not 0 < length <= _FARTHEST_MM or length * len(slices) < _HEAD_MM:
+    if not 0 < length <= FARTHEST_MM or length * len(slices) < _HEAD_MM:
         return False
     normal = np.cross(row, column)
     if abs(float(normal @ step)) < (1 - _UNEVEN**2) * length * np.linalg.norm(normal):

@@ -5,6 +5,7 @@ ImageOrientationPatient (PS3.3 C.7.6.2.1.1) do. Where these are not plausible, S
 then InstanceNumber stand in, with a note.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -47,6 +48,12 @@ _FEWEST_WITHOUT_POSITIONS: Final = 3
 """Fewer slices at one position are copies, and fewer without a position are single images."""
 _FEWEST_AMBIGUOUS: Final = 2
 """From so many positions with several slices that nothing distinguishes, volumes may be mixed."""
+_SHARED: Final = 0.5
+"""Part of the positions at which each folder has a slice where each holds a volume of its own."""
+_FOLDERS: Final = (
+    "other folders hold slices of this series at the same positions; each folder is a separate "
+    "volume"
+)
 _MORE: Final = 1.5
 """Positions are not plausible where SliceLocation distinguishes this many times more slices."""
 
@@ -250,11 +257,34 @@ def _stacks(frames: Sequence[Frame], along: Sequence[float]) -> list[Stack]:
     """One stack for each volume, by position."""
     volumes = separate([frame.traits for frame in frames], along, frames[0].thickness_mm)
     return [
-        _sorted(
-            [frames[i] for i in volume.indices], [along[i] for i in volume.indices], volume.notes
-        )
+        _sorted([frames[i] for i in part.indices], [along[i] for i in part.indices], part.notes)
         for volume in volumes
+        for part in _by_folder(volume, frames, along)
     ]
+
+
+def _by_folder(volume: Volume, frames: Sequence[Frame], along: Sequence[float]) -> list[Volume]:
+    """A volume for each folder, where nothing else tells slices at one position apart.
+
+    Anonymisers may leave several patients with the same UIDs, each in a folder.
+    """
+    folders: dict[str, list[int]] = {}
+    for index in volume.indices:
+        folders.setdefault(_folder(frames[index]), []).append(index)
+    if len(folders) < 2:
+        return [volume]
+    clusters = _clusters([along[i] for i in volume.indices], [frames[i] for i in volume.indices])
+    held = [[_folder(frame) for _, frame in cluster] for cluster in clusters]
+    is_once = all(len({*names}) == len(names) for names in held)
+    shared = sum(len(names) == len(folders) for names in held)
+    if not is_once or shared < _SHARED * len(held) or not _ambiguous(clusters):
+        return [volume]
+    return [Volume(indices, [*volume.notes, _FOLDERS]) for indices in folders.values()]
+
+
+def _folder(frame: Frame) -> str:
+    path, member = frame.facts.path, frame.facts.member
+    return os.path.dirname(path if member is None else f"{path}/{member}")  # noqa: PTH120
 
 
 def _alike(frames: Sequence[Frame]) -> list[list[Frame]]:

@@ -1,6 +1,7 @@
 """Facts, refusals, and frames of multi-frame files."""
 
 import gzip
+import io
 import logging
 import re
 import zlib
@@ -8,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from numpy.typing import NDArray
 from pydicom.data import get_testdata_file
@@ -354,6 +356,17 @@ def test_a_mosaic_of_slices_is_refused(head: Gray, write_dicom: Write) -> None:
     data = write_dicom(head, ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"])
     with pytest.raises(UnsupportedFormatError, match="mosaic of many slices"):
         reader.read_bytes(data)
+
+
+def test_a_mosaic_that_only_the_number_of_its_images_tells_is_refused(
+    head: Gray, write_dicom: Write
+) -> None:
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(head)))
+    dataset.private_block(0x19, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", 36)
+    out = io.BytesIO()
+    dataset.save_as(out)
+    with pytest.raises(UnsupportedFormatError, match="mosaic of many slices"):
+        reader.read_bytes(out.getvalue())
 
 
 def test_commas_are_decimal_points(head: Gray, write_dicom: Write) -> None:

@@ -132,6 +132,23 @@ def test_a_side_written_as_text(head: Gray, write_dicom: Write, keyword: str) ->
     np.testing.assert_array_equal(gray(out.getvalue()), head)
 
 
+@pytest.mark.parametrize("brightest", [0, 15, 4095])
+def test_three_large_overlays_are_no_digits_of_the_values(
+    head: Gray, write_dicom: Write, brightest: int
+) -> None:
+    """In a slice of air too, where all bits would set the range of the whole volume."""
+    noise = np.random.default_rng(0).integers(0, 16, head.shape)
+    values = np.minimum(np.where(head > 0, head.astype(np.int64) * 16, 0) + noise, brightest)
+    stored = values.copy()
+    stored[::8] |= 1 << 12
+    stored[10:30, 10:60] |= 1 << 13
+    stored[100:140, 100:140] |= 1 << 14
+    data = write_dicom(stored.astype(np.uint16), BitsStored=12, HighBit=11)
+    image = reader.read_bytes(data)
+    np.testing.assert_array_equal(image.pixels, values)
+    assert image.notes == ()
+
+
 @pytest.mark.parametrize("bits", [7, 8, 9, 10, 11])
 def test_values_of_many_more_bits_are_no_overlay(head: Gray, write_dicom: Write, bits: int) -> None:
     """Edges as sharp as in a real image, and noise: what is left of the values is noise too."""

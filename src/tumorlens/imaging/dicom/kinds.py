@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from tumorlens.errors import NotMRError, UnsupportedFormatError
-from tumorlens.imaging.dicom.tags import text, texts
+from tumorlens.imaging.dicom.tags import numbers, private_element, text, texts
 from tumorlens.text import clean
 
 MR: Final = "MR"
@@ -51,7 +51,7 @@ def check_kind(dataset: Dataset, source: str) -> None:
     nothing else.
     """
     modality = _modality(dataset)
-    if _MOSAIC in texts(dataset, "ImageType"):
+    if _is_mosaic(dataset):
         raise UnsupportedFormatError(
             f"{source}: a mosaic of many slices in one image; export the slices as a volume"
         )
@@ -67,6 +67,12 @@ def check_kind(dataset: Dataset, source: str) -> None:
         return
     stated = f"modality {modality}" if modality else "its modality is not stated"
     raise NotMRError(f"{source}: {stated}; only MR is classified")
+
+
+def _is_mosaic(dataset: Dataset) -> bool:
+    """By ImageType, or by Siemens' own number of images in it, which anonymisers keep."""
+    count = numbers(private_element(dataset, 0x0019, "SIEMENS MR HEADER", 0x0A), 1)
+    return _MOSAIC in texts(dataset, "ImageType") or (count is not None and count[0] > 1)
 
 
 def kind_notes(dataset: Dataset) -> list[str]:

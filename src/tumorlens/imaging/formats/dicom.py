@@ -15,4 +15,4 @@ def _decode(data: bytes, source: str, plane: str) -> "MedicalImage":
     return reader.decode(data, source, plane)
 
 
-DICOM: Final = Format("dicom", "DICOM", (".dcm",), begins, _decode, windowed=True)
+DICOM: Final = Format("dicom", "DICOM", (".dcm", ".dicom", ".ima"), begins, _decode, windowed=True)

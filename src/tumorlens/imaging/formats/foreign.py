@@ -5,15 +5,16 @@ from typing import Final
 from tumorlens.imaging.inflate import GZIP
 
 SUFFIXES: Final = (
-    ".mnc", ".hdr", ".mha", ".mhd", ".par", ".head", ".jp2", ".jxl", ".pgm", ".ppm", ".psd",
-    ".heic", ".avif", ".nii.bz2", ".nii.xz", ".nii.zst", ".dcm.gz", ".tar", ".tar.gz", ".tgz",
-    ".7z", ".rar",
+    ".mnc", ".hdr", ".mha", ".mhd", ".par", ".head", ".jp2", ".j2k", ".jxl", ".pgm", ".ppm",
+    ".psd", ".heic", ".heif", ".avif", ".nii.bz2", ".nii.xz", ".nii.zst", ".dcm.gz", ".tar",
+    ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst", ".7z", ".rar", ".zip", ".iso",
 )  # fmt: skip
 PAIR: Final = (".img", ".img.gz", ".hdr", ".hdr.gz")
 """What the two files of a pair are called, of Analyze or NIfTI."""
 _TO_NIFTI: Final = "convert it to NIfTI (.nii.gz)"
 _TO_PNG: Final = "save it as PNG"
 _UNPACK: Final = "unpack it first"
+_FETCH: Final = "fetch the file that it stands for"
 _SIGNATURES: Final[tuple[tuple[int, bytes, str, str], ...]] = (
     (0, b"CDF\x01", "MINC", _TO_NIFTI),
     (0, b"\x89HDF", "MINC 2 or other HDF5", _TO_NIFTI),
@@ -42,6 +43,13 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, str, str], ...]] = (
     (0, b"\x28\xb5\x2f\xfd", "compressed by zstd", _UNPACK),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
     (0, b"Rar!", "a rar archive", _UNPACK),
+    (0, b"PK\x07\x08", "a part of a zip archive in several parts", "join the parts first"),
+    (32769, b"CD001", "an image of a CD (ISO 9660)", _UNPACK),
+    (0, b"version https://git-lfs", "a pointer of Git LFS", _FETCH),
+    (0, b"/annex/objects/", "a pointer of git-annex", _FETCH),
+    (0, b"<!DOCTYPE html", "a web page", _FETCH),
+    (0, b"<!doctype html", "a web page", _FETCH),
+    (0, b"<html", "a web page", _FETCH),
 )
 """Where a signature begins, the signature, the format and what to do."""
 _ANALYZE: Final = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")

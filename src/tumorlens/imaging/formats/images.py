@@ -21,7 +21,7 @@ def _image_format(title: str, suffixes: tuple[str, ...], begins: Callable[[bytes
 
 
 IMAGES: Final = (
-    _image_format("JPEG", (".jpg", ".jpeg"), begins_with(b"\xff\xd8\xff")),
+    _image_format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), begins_with(b"\xff\xd8\xff")),
     _image_format("PNG", (".png",), begins_with(b"\x89PNG\r\n\x1a\n")),
     _image_format("TIFF", (".tif", ".tiff"), begins_with(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
     _image_format("BMP", (".bmp",), begins_with(b"BM")),
