@@ -12,7 +12,7 @@ const TORN = 0.001;
 const WRAPPED = 0.25;
 const PLANES = 4;
 const SHOWN = 0.001;
-const CARRIED = 0.7;
+const CARRIED = 0.2;
 const ROWS = 32;
 const EVERY = 3;
 const ALIKE = 0.7;
@@ -77,7 +77,7 @@ export function isWider(words: Float32Array, values: Float32Array, width: number
   const frequent = [...counts.values()].filter((count) => count >= SHOWN * words.length);
   if (frequent.length > PLANES) {
     const isSmoother = roughness(words, width, Infinity) < SMOOTHER * roughness(values, width, Infinity);
-    return isSmoother && areDigits(words.map((word) => Math.floor(word / 2 ** stored)), values, width);
+    return isSmoother && areDigits(words.map((word) => Math.floor(word / 2 ** stored)), values, width, stored);
   }
   let [smoother, rougher] = [0, 0];
   const compare = (at: number, next: number) => {
@@ -92,13 +92,14 @@ export function isWider(words: Float32Array, values: Float32Array, width: number
   return smoother > WRAPPED * rougher;
 }
 
-/** Whether `values` fall back where what is `beside` them grows. `_carry` in `dicom/stored_values.py`. */
-function areDigits(beside: Float32Array, values: Float32Array, width: number): boolean {
+/** Whether `values` fall far back where what is `beside` them grows by 1. `_carry` in `dicom/stored_values.py`. */
+function areDigits(beside: Float32Array, values: Float32Array, width: number, stored: number): boolean {
   let [changed, against] = [0, 0];
   for (let at = 0; at + 1 < values.length; at++) {
     const change = (at + 1) % width ? beside[at + 1] - beside[at] : 0;
-    if (change) changed++;
-    if (change * (values[at + 1] - values[at]) < 0) against++;
+    if (Math.abs(change) !== 1) continue;
+    changed++;
+    if (change * (values[at + 1] - values[at]) < -(2 ** (stored - 1))) against++;
   }
   return against > CARRIED * changed;
 }

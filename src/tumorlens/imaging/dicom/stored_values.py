@@ -26,8 +26,9 @@ _PLANES: Final = 4
 """Values of the bits beside the stored ones that two overlays have ..."""
 _SHOWN: Final = 0.001
 """... each in as large a part of the frame."""
-_CARRIED: Final = 0.7
-"""Part of the changes of the bits beside the values, from which both are digits of one number."""
+_CARRIED: Final = 0.2
+"""Part of the steps of 1 in the bits beside the values, from which both are digits of one number.
+By overlays the values do not fall back at any of them; where edges are steep, at half of them."""
 _WIDER: Final = "values take more bits than the file states (BitsStored); all bits are used"
 SIGN_KNOWN: Final = frozenset({*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes})
 """Where pydicom itself gives the right sign; elsewhere bits beyond BitsStored may hold anything."""
@@ -105,7 +106,7 @@ def _is_wider(samples: NDArray[Any], values: NDArray[Any], stored: int) -> bool:
     _, counts = np.unique(samples >> stored, return_counts=True)
     if (counts >= _SHOWN * samples.size).sum() > _PLANES:
         is_smoother = roughness(samples) < SMOOTHER * roughness(values)
-        return is_smoother and _carry(samples >> stored, values)
+        return is_smoother and _carry(samples >> stored, values, stored)
     smoother = rougher = 0
     for axis in (0, 1):
         steps = np.abs(np.diff(samples.astype(np.int64), axis=axis))
@@ -115,14 +116,16 @@ def _is_wider(samples: NDArray[Any], values: NDArray[Any], stored: int) -> bool:
     return smoother > _WRAPPED * rougher
 
 
-def _carry(beside: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Whether ``values`` (H, W) fall back where what is ``beside`` them grows, as digits do.
+def _carry(beside: NDArray[Any], values: NDArray[Any], stored: int) -> bool:
+    """Whether ``values`` (H, W) fall far back where what is ``beside`` them grows by 1, as digits.
 
     Overlays, however large and many, grow and end without regard to the values.
     """
     carries: NDArray[np.int64] = np.diff(beside.astype(np.int64), axis=1)
     steps: NDArray[np.int64] = np.diff(values.astype(np.int64), axis=1)
-    return int((carries * steps < 0).sum()) > _CARRIED * int((carries != 0).sum())
+    by_one = np.abs(carries) == 1
+    against = by_one & (carries * steps < -(1 << (stored - 1)))
+    return int(against.sum()) > _CARRIED * int(by_one.sum())
 
 
 def _of_other_sign(
