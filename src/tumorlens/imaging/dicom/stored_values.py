@@ -121,8 +121,8 @@ def _carry(beside: NDArray[Any], values: NDArray[Any], stored: int) -> bool:
 
     Overlays, however large and many, grow and end without regard to the values.
     """
-    carries: NDArray[np.int64] = np.diff(beside.astype(np.int64), axis=1)
-    steps: NDArray[np.int64] = np.diff(values.astype(np.int64), axis=1)
+    beside, values = beside.astype(np.int64), values.astype(np.int64)
+    carries, steps = beside[:, 1:] - beside[:, :-1], values[:, 1:] - values[:, :-1]
     by_one = np.abs(carries) == 1
     against = by_one & (carries * steps < -(1 << (stored - 1)))
     return int(against.sum()) > _CARRIED * int(by_one.sum())
