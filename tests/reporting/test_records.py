@@ -157,3 +157,12 @@ def test_the_series_of_a_volume_and_the_sequence_of_an_image_have_columns() -> N
     assert (row["slices"], row["finding_first"]) == ("7", "")
     told = image("a.png", sequence=SequenceAnswer(name="T2", probability=0.9))
     assert _row(csv_line(told))["sequence"] == "T2"
+
+
+def test_csv_names_the_model_and_both_ends_of_the_finding() -> None:
+    row = _row(csv_line(volume("v", finding=Finding(first=3, middle=4, last=6))))
+    ends = [row[f"finding_{end}"] for end in ("first", "middle", "last")]
+    assert (ends, row["finding_side"]) == (["3", "4", "6"], "")
+    model = [row[f"model_{part}"] for part in ("name", "version", "sha256")]
+    assert model == [MODEL.name, MODEL.version, MODEL.sha256]
+    assert row["summary"] == "Tumour likely (85%). Kind: pituitary tumour 85%."

@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.answers import REASON, image, member, study
+from tests.answers import volume as of_volume
 
 from tumorlens.bundle import Bundle, ConformalThresholds, DecisionRule
 from tumorlens.errors import CorruptInputError
@@ -18,10 +20,12 @@ from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import (
     Failure,
+    Finding,
+    SlicePrediction,
     VolumePrediction,
 )
 from tumorlens.inference.session import Outputs
-from tumorlens.inference.volume import answer_image, slice_of
+from tumorlens.inference.volume import Answered, answer_image, slice_of
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting.study_report import Entry, entry, strip, write
 
@@ -208,3 +212,80 @@ def test_a_study_says_what_each_of_its_series_contributes() -> None:
 def test_what_failed_has_an_entry_without_facts() -> None:
     failure = Failure.from_error("x.png", CorruptInputError("x.png: damaged"))
     assert entry(failure) == Entry(failure)
+
+
+_MIDDLE = "relative to the origin of coordinates"
+
+
+@pytest.mark.parametrize(
+    ("known", "fact"),
+    [
+        ({}, ("Finding", "slices 4 to 7, middle 5")),
+        ({"last": 3, "middle": 3}, ("Finding", "slice 4")),
+        ({"side": "left"}, ("Side", "left")),
+        ({"side": "midline"}, ("Side", "near the midline")),
+        (
+            {"extent_mm": (31.4, 20.0, 12.6)},
+            ("Extent of the map", "about 31 × 20 mm in the slice, 13 mm across slices"),
+        ),
+        (
+            {"position_mm": (12.4, -30.0, 5.0)},
+            ("Middle", f"12 mm left, 30 mm anterior, 5 mm superior, {_MIDDLE}"),
+        ),
+        (
+            {"position_mm": (-12.4, 30.0, -5.0)},
+            ("Middle", f"12 mm right, 30 mm posterior, 5 mm inferior, {_MIDDLE}"),
+        ),
+        ({"path": "folder/3.dcm"}, ("File of the middle slice", "3.dcm")),
+        (
+            {"path": "a.zip", "member": "s/3", "frame": 2},
+            ("File of the middle slice", "a.zip/s/3, frame 2"),
+        ),
+    ],
+)
+def test_a_finding_is_described_from_where_the_patient_is(
+    known: dict[str, Any], fact: tuple[str, str]
+) -> None:
+    """Coordinates of DICOM grow to the left, the back and the head of the patient."""
+    finding = Finding(**{"first": 3, "middle": 4, "last": 6} | known)
+    image = MedicalImage(np.zeros((8, 4, 6), np.float32), "v.nii", 8, "L")
+    answer = of_volume(finding=finding, depth=8)
+    facts = entry(answer, Answered(image, answer, ()), with_images=False).facts
+    assert fact in facts
+    assert ("Pixels", "4 × 6, 8 bits, L") in facts
+    stated = {name for name, _ in facts} - {"File", "Pixels", "Slices", "Finding"}
+    assert stated == {fact[0]} - {"Finding"}, "what is not known is left out"
+
+
+def test_each_bar_of_the_strip_says_what_its_slice_is() -> None:
+    slices = [
+        SlicePrediction(
+            index=k, along_mm=None, counted=k != 1, decision="detected" if k else None,
+            tumor_probability=k / 10,
+        )
+        for k in range(7)
+    ]  # fmt: skip
+    found = of_volume(depth=7, finding=Finding(first=3, middle=4, last=5))
+    bars = strip(msgspec.structs.replace(found, slices=tuple(slices)))
+    assert [bar.kind for bar in bars] == [
+        "none", "uncounted", "outside", "inside", "middle", "inside", "outside",
+    ]  # fmt: skip
+    assert [bar.height for bar in bars] == [k / 10 for k in range(7)]
+    assert [bar.left for bar in bars] == pytest.approx([k / 7 for k in range(7)])
+
+
+def test_a_volume_that_is_refused_is_shown_in_its_middle(
+    classifier: Classifier, volume: MedicalImage
+) -> None:
+    answered = answer_image(classifier, volume)
+    refused = msgspec.structs.replace(
+        answered.answer, decision="rejected", label=None, finding=None, heatmap=None
+    )
+    (drawn,) = entry(refused, answered._replace(answer=refused)).images
+    assert drawn.caption.endswith(" of 8, the middle of the volume.")
+
+
+def test_an_entry_is_called_by_its_series_or_its_file() -> None:
+    assert Entry(study(member("folder/t1", 1.0, 0.9, "T1"))).name == "The study as a whole: study"
+    assert Entry(image("folder/a.png")).name == "a.png"
+    assert Entry(of_volume("folder/v.nii")).name == "v.nii"
