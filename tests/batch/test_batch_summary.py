@@ -56,3 +56,17 @@ def test_classes_of_the_same_name_are_counted_apart_and_what_is_empty_is_left_ou
         ("none", 2, "50.0%"), ("growth", 1, "25.0%"), ("growth", 1, "25.0%"),
     ]  # fmt: skip
     assert "  growth               1  25.0%\n" in text(found)
+
+
+def test_refusals_and_errors_are_counted_apart_with_the_commonest_first() -> None:
+    found = report(
+        answers={"classified": 3, "rejected": 1},
+        refused={"no head": 1},
+        errors={"missing": 2, "corrupt": 2, "limit": 5},
+    )
+    titled = {section.title: [tuple(line) for line in section.lines] for section in sections(found)}
+    assert titled["Answers"] == [("classified", 3, "75.0%"), ("rejected", 1, "25.0%")]
+    assert titled["Refused"] == [("no head", 1, "100.0%")]
+    assert titled["Errors"] == [
+        ("limit", 5, "55.6%"), ("corrupt", 2, "22.2%"), ("missing", 2, "22.2%"),
+    ]  # fmt: skip
