@@ -123,3 +123,23 @@ def test_what_sets_hold() -> None:
     only = decided == "detected"
     held = probabilities[only], labels[only], ["p"] * 5, rule, decided[only]
     assert measure_sets(*held, Sampling(200, 0)) is None
+
+
+@pytest.mark.parametrize(("count", "fitted"), [(39, False), (40, True)])
+def test_answers_that_are_held_back_have_sets_once_there_are_enough_of_them(
+    count: int, fitted: bool
+) -> None:
+    probabilities, labels = answers(3, 400)
+    held = np.tile([0.4, 0.3, 0.2, 0.1], (count, 1)), np.zeros(count, dtype=np.int64)
+    rule = fit_sets(probabilities, labels, held_back={"detected": held})
+    assert rule.by_decision == ({"detected": (0.4,) * 4} if fitted else {})
+    assert rule.thresholds == fit_sets(probabilities, labels).thresholds
+
+
+def test_a_rare_class_among_those_held_back_gets_the_threshold_of_all() -> None:
+    probabilities, labels = answers(3, 400)
+    truths = np.array([0] * 40 + [1] * 5)
+    held = np.tile([0.4, 0.3, 0.2, 0.1], (45, 1)), truths
+    rule = fit_sets(probabilities, labels, held_back={"abstained": held})
+    # Of all 45 the lowest is 0.3; alone, five images would put the class into every set.
+    assert rule.by_decision == {"abstained": (0.4, 0.3, 0.3, 0.3)}

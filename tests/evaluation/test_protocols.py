@@ -6,8 +6,9 @@ import pytest
 
 from tumorlens.datasets import splits
 from tumorlens.datasets.splits import SplitRow
-from tumorlens.errors import SplitError
-from tumorlens.evaluation.protocols import PAPER, protocol_of, require_part
+from tumorlens.errors import DatasetError, SplitError
+from tumorlens.evaluation.protocols import PAPER, protocol_of, require_known, require_part
+from tumorlens.labels import BRAIN_TUMORS
 
 
 def folds() -> splits.Split:
@@ -68,3 +69,28 @@ def test_a_cross_validation_without_its_fold_is_explained() -> None:
 
 def test_the_papers_figures() -> None:
     assert PAPER.figures == "99.22% validation accuracy, 98.44% test accuracy, test loss 0.2829"
+
+
+@pytest.mark.parametrize(
+    ("split", "part", "words"),
+    [
+        ("folder", "test", "Same protocol, same test images: comparable."),
+        ("folder", "train", "the paper's figures are for other parts of this split"),
+        ("clean", "test", "which have the same patients in training and test"),
+        ("br35h-tumor", "test", ""),
+    ],
+)
+def test_each_protocol_says_why_it_may_be_compared_or_not(
+    split: str, part: str, words: str
+) -> None:
+    found = protocol_of(splits.load(split).info, part)
+    assert found.name == split
+    assert words in found.comparison
+    assert bool(found.comparison) == (found.paper is not None) == bool(words)
+
+
+def test_images_of_classes_that_a_bundle_does_not_know_are_counted() -> None:
+    labels = ["glioma", "cyst", "tumor", "cyst", "abscess", "other_pathology"]
+    with pytest.raises(DatasetError, match=r"3 images are labelled abscess, cyst, but the bundle"):
+        require_known(labels, BRAIN_TUMORS)
+    require_known([label for label in labels if label not in ("cyst", "abscess")], BRAIN_TUMORS)

@@ -69,3 +69,34 @@ def test_a_list_is_answered(tiny_bundle: Path, tmp_path: Path, head: NDArray[np.
         answer_list(classifier, tmp_path / "flat.csv", ["axial"])
     with pytest.raises(DatasetError, match="needs the columns"):
         answer_list(classifier, tmp_path / "bad.csv")
+
+
+def test_each_kind_of_volume_has_its_own_thresholds_and_rejected_ones_have_no_say() -> None:
+    other = [one._replace(kind="other") for one in HEADS]
+    assert set(fit_volume_decisions([*HEADS, *other], SLICES)) == {"axial", "other"}
+    odd = head("odd", "notumor", 0.99)
+    alone = fit_volume_decisions(HEADS, SLICES)
+    assert fit_volume_decisions([*HEADS, odd._replace(rejected=True)], SLICES) == alone
+    assert fit_volume_decisions([*HEADS, odd], SLICES) != alone
+
+
+def test_a_lenient_rule_for_slices_lowers_no_threshold_of_a_volume() -> None:
+    wrong = [head(f"w{k}", "meningioma", 0.9) for k in range(3)]
+    own = fit_volume_decisions([*HEADS, *wrong], DecisionRule())["axial"].kind_threshold
+    assert own > 0.0
+    assert fit_volume_decisions([*HEADS, *wrong], SLICES)["axial"].kind_threshold == max(own, 0.97)
+
+
+def test_tumours_are_of_their_patient_and_healthy_heads_of_their_set(
+    tiny_bundle: Path, tmp_path: Path, head: NDArray[np.uint8]
+) -> None:
+    voxels = np.moveaxis(np.stack([head] * 4), 0, 2)
+    nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(tmp_path / "a.nii.gz")
+    names = ("glioma", "notumor", "tumor_unspecified", "other_tumor", "other_pathology", "mask")
+    rows = "".join(f"a.nii.gz,{name},ours,f,p\n" for name in names)
+    (tmp_path / "list.csv").write_text(f"file,class,set,family,patient\n{rows}")
+    classifier = Classifier.load(tiny_bundle, threads=1)
+    found = answer_list(classifier, tmp_path / "list.csv", ["axial"])
+    assert [(one.label, one.group, one.patient) for one in found] == [
+        ("glioma", "p", "p"), ("notumor", "ours", "p"), ("tumor", "p", "p"), ("tumor", "p", "p"),
+    ]  # fmt: skip
