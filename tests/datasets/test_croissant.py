@@ -1,5 +1,6 @@
 """Croissant metadata, read by the reference library."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 
 from tumorlens.cli.data import command
 from tumorlens.datasets import croissant
-from tumorlens.datasets.manifest import COLUMNS, INTEGERS, Manifest
+from tumorlens.datasets.manifest import COLUMNS, INTEGERS, Manifest, Record
 from tumorlens.demo.phantoms import write_phantoms
 
 
@@ -59,3 +60,43 @@ def test_only_columns_that_are_there_are_described(tmp_path: Path) -> None:
 def run_bare(file: Path) -> str:
     about = croissant.About("bare")
     return json.dumps(croissant.describe(Manifest((), file.parent), file, about))
+
+
+def _listed(*labels: str) -> Manifest:
+    records = (
+        Record(f"{k}.png", label, "", f"{k:064x}", "", 1, 1, "L", "", "")
+        for k, label in enumerate(labels)
+    )
+    return Manifest(tuple(records), Path())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"), [(".csv", "text/csv"), (".parquet", "application/x-parquet")]
+)
+def test_the_table_is_named_with_its_format_and_hash(
+    tmp_path: Path, suffix: str, kind: str
+) -> None:
+    pytest.importorskip("pyarrow", reason="needs the parquet extra")
+    file = tmp_path / f"m{suffix}"
+    manifest = _listed("glioma", "glioma", "cyst")
+    manifest.save(file)
+    made = croissant.describe(manifest, file, croissant.About("m"))
+    (table,) = made["distribution"]
+    assert (table["name"], table["contentUrl"]) == (file.name, file.name)
+    assert table["encodingFormat"] == kind
+    assert table["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert made["description"] == "3 images of 2 classes: cyst, glioma."
+
+
+def test_what_the_publisher_states_replaces_what_follows_from_the_table(tmp_path: Path) -> None:
+    file = tmp_path / "m.csv"
+    file.write_text("path,class,source_class,field_strength\na.png,glioma,x,3\n")
+    about = croissant.About("m", "My images.", "CC0-1.0", "https://example.org")
+    made = croissant.describe(_listed("glioma"), file, about)
+    assert (made["name"], made["description"]) == ("m", "My images.")
+    assert (made["license"], made["url"]) == ("CC0-1.0", "https://example.org")
+    words = {one["name"]: one["description"] for one in made["recordSet"][0]["field"]}
+    assert words["field_strength"] == "field strength", "a column of their own is named as it is"
+    assert words["source_class"] == "The class that the source states, where it differs."
+    bare = croissant.describe(_listed("glioma"), file, croissant.About("m"))
+    assert not {"license", "url"} & bare.keys()

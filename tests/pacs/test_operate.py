@@ -156,3 +156,25 @@ def test_it_works_beside_a_node_that_writes(full: Spool) -> None:
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (59, "59 s"),
+        (60, "1 min"),
+        (3599, "60 min"),
+        (7200, "2 h"),
+        (86400, "1 d"),
+        (864000, "10 d"),
+    ],
+)
+def test_the_age_of_a_study_is_told_in_its_largest_unit(
+    spool: Spool, seconds: int, words: str
+) -> None:
+    one = _study(spool, 1)
+    with spool.changing() as db:
+        db.execute("UPDATE studies SET received=received-?", (seconds,))
+    (_, line, _) = _run("status", spool).output.splitlines()
+    assert line.startswith(f"{one.key}  receiving  ")
+    assert line.endswith(f"  {words}")
