@@ -191,6 +191,7 @@ def test_manifest(folder: Path, suffix: str) -> None:
     path = folder / f"manifest{suffix}"
     Manifest(tuple(records), folder).save(path)
     assert [item.path for item in found(path)] == [str(folder / "b.png"), str(folder / "a.png")]
+    assert count_files(str(path)) == 2
 
 
 def test_a_table_that_is_no_manifest(folder: Path) -> None:
@@ -243,6 +244,7 @@ def test_a_damaged_manifest_is_told(folder: Path, name: str, data: bytes, words:
     (folder / name).write_bytes(data)
     with pytest.raises(BatchError, match=words):
         found(folder / name)
+    assert (count_files(str(folder / name)) is None) == name.endswith(".parquet")
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from tumorlens.batch.items import Item
-from tumorlens.batch.lists import listed_paths, manifest_paths
+from tumorlens.batch.lists import count_rows, listed_paths, manifest_paths
 from tumorlens.batch.remote import is_remote, remote_items
 from tumorlens.errors import BatchError, InputError, MissingInputError
 from tumorlens.imaging.finder import kind_of
@@ -135,10 +135,7 @@ def count_files(argument: str) -> int | None:
         return None
     if path.is_dir():
         return sum(len(names) for _, _, names in os.walk(argument))
-    if _is_manifest(argument):
-        with path.open("rb") as file:
-            return sum(1 for _ in file) - 1
-    return None
+    return count_rows(path) if _is_manifest(argument) else None
 
 
 def _dicom_folder(named: tuple[str, str | None]) -> str | None:

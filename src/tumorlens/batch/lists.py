@@ -61,6 +61,19 @@ def manifest_paths(path: Path) -> Iterator[str]:
     yield from (str(path.parent / str(name)) for name in rows if name)
 
 
+def count_rows(path: Path) -> int | None:
+    """About how many rows a manifest has; None where it is damaged."""
+    if path.suffix != ".parquet":
+        with path.open("rb") as file:
+            return sum(1 for _ in file) - 1
+    from tumorlens.batch.columns import arrow
+
+    try:
+        return int(arrow().parquet.read_metadata(path).num_rows)
+    except arrow().ArrowException:
+        return None
+
+
 def _csv_column(path: Path) -> Iterator[object]:
     with path.open("rb") as beginning:
         is_wide = _UTF_16.match(beginning.read(4)) is not None
