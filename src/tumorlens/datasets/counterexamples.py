@@ -251,22 +251,12 @@ def silhouette(rng: np.random.Generator, size: int, head: Image) -> Image:
 
 
 KINDS: Final[dict[str, Callable[[np.random.Generator, int, Image], Image]]] = {
-    "noise": noise,
-    "pattern": pattern,
-    "medallion": medallion,
-    "leaves": leaves,
-    "organs": organs,
-    "trunk": trunk,
-    "length": length,
-    "limb": limb,
-    "exposure": exposure,
-    "page": page,
-    "shuffled": shuffled,
-    "montage": montage,
-    "tissue": tissue,
-    "swirled": swirled,
-    "silhouette": silhouette,
-}
+    kind.__name__: kind
+    for kind in (
+        noise, pattern, medallion, leaves, organs, trunk, length, limb, exposure, page, shuffled,
+        montage, tissue, swirled, silhouette,
+    )
+}  # fmt: skip
 
 
 def _filled(
