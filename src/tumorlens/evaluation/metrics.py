@@ -76,7 +76,7 @@ def names(classes: ClassSet = BRAIN_TUMORS) -> tuple[str, ...]:
     return (*OVERALL, *per_class)
 
 
-def asked(names: Iterable[str], classes: ClassSet = BRAIN_TUMORS) -> list[str]:
+def asked(names: Iterable[str], classes: ClassSet) -> list[str]:
     """``names`` without the rates that are undefined for these classes."""
     return [k for k in names if classes.no_finding is not None or k not in _OF_PRESENCE]
 
@@ -192,9 +192,7 @@ def rates(
     )
 
 
-def image_statistics(
-    labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUMORS
-) -> Floats:
+def image_statistics(labels: Labels, probabilities: Floats, classes: ClassSet) -> Floats:
     """What each image adds to the totals: (N, K)."""
     layout, table = _Layout.for_classes(classes), correct_table(classes)
     images = np.arange(len(labels))
@@ -267,7 +265,7 @@ def matthews(confusion: Floats) -> Floats:
 
 
 def one_vs_rest_auroc(
-    labels: Labels, probabilities: Floats, weights: Floats, classes: ClassSet = BRAIN_TUMORS
+    labels: Labels, probabilities: Floats, weights: Floats, classes: ClassSet
 ) -> Floats:
     """Area under each class's ROC curve and their mean: (B, C + 1); ties count one half."""
     areas = np.column_stack(
@@ -279,7 +277,7 @@ def one_vs_rest_auroc(
     return np.column_stack([areas, mean_of_defined(areas)])
 
 
-def decides(labels: Labels, index: int, classes: ClassSet = BRAIN_TUMORS) -> NDArray[np.bool_]:
+def decides(labels: Labels, index: int, classes: ClassSet) -> NDArray[np.bool_]:
     """(N,) whether it is known from the label if the image is of class ``index``."""
     return (labels < len(classes)) | (index == classes.no_finding_index)
 
