@@ -51,7 +51,7 @@ def measure(folder: Path, bundle: str, size: int, processes: int) -> dict[str, A
     def watch(_: Tally) -> None:
         first.append(time.perf_counter() - started)
         for pid in (os.getpid(), *children()):
-            memory[pid] = max(memory.get(pid, 0.0), peak_mib(pid))  # 0 of one that has just ended
+            memory[pid] = max(memory.get(pid, 0.0), shared.peak_mib(pid))  # 0 if it has ended
 
     with tempfile.TemporaryDirectory(dir=folder) as out:
         source = Options(source=str(folder / "in"), out=out, bundle=bundle)
@@ -67,15 +67,6 @@ def measure(folder: Path, bundle: str, size: int, processes: int) -> dict[str, A
         "command_mib": round(own),
         "worker_mib": round(max(memory.values())),
     }
-
-
-def peak_mib(pid: int) -> float:
-    """Most memory that a process has had; 0 of one that is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
-    except OSError:
-        return 0.0
-    return max((int(s.split()[1]) / 1024 for s in lines if s.startswith("VmHWM")), default=0.0)
 
 
 def children() -> list[int]:

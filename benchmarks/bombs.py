@@ -20,13 +20,14 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import numpy as np
 from benchmarks import options as shared
-from benchmarks.serve import served
+from benchmarks.serve import resident_mib, served
 from nibabel.nifti1 import Nifti1Image
 
 from tumorlens.cores import processor
@@ -182,14 +183,11 @@ def zipped(files: Sequence[bytes]) -> bytes:
 def tree_mib(pid: int) -> float:
     """Resident memory of a process and its children, in MiB; shared pages count each time."""
     lists = Path(f"/proc/{pid}/task").glob("*/children")  # by the thread that started them
-    children = [child for file in lists for child in file.read_text("ascii").split()]
+    children = [int(child) for file in lists for child in file.read_text("ascii").split()]
     total = 0.0
-    for process in (str(pid), *children):
-        try:
-            pages = int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1])
-        except (OSError, IndexError):
-            continue  # it has just ended
-        total += pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    for process in (pid, *children):
+        with suppress(OSError, IndexError):  # it has just ended
+            total += resident_mib(process)
     return total
 
 

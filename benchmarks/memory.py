@@ -66,7 +66,7 @@ def read(path: Path) -> dict[str, Any]:
     import tumorlens.imaging.raster  # noqa: F401
     from tumorlens.imaging.study import read_study
 
-    before = peak_mib()
+    before = shared.peak_mib()
     study = read_study(path)
     for _, error in study.failures:
         raise error
@@ -75,16 +75,9 @@ def read(path: Path) -> dict[str, Any]:
         "shape": list(image.pixels.shape),
         "pixels_mib": round(image.pixels.nbytes / _MIB, 1),
         "before_mib": round(before, 1),
-        "peak_mib": round(peak_mib(), 1),
-        "added_mib": round(peak_mib() - before, 1),
+        "peak_mib": round(shared.peak_mib(), 1),
+        "added_mib": round(shared.peak_mib() - before, 1),
     }
-
-
-def peak_mib() -> float:
-    """Most memory that this process has had. Not getrusage's, which a child inherits."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    (line,) = (line for line in lines if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def _slices(count: int, kind: type[np.generic]) -> NDArray[np.generic]:

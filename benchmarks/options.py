@@ -48,6 +48,18 @@ def save(output: Path | None, results: Mapping[str, Any]) -> None:
         output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
+def peak_mib(process: int | str = "self") -> float:
+    """Most memory that a process has had; 0 of one that is gone.
+
+    Not getrusage's, which a child inherits.
+    """
+    try:
+        lines = Path(f"/proc/{process}/status").read_text("ascii").splitlines()
+    except OSError:
+        return 0.0
+    return max((int(s.split()[1]) / 1024 for s in lines if s.startswith("VmHWM")), default=0.0)
+
+
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """A table whose columns are the keys of the first row; text is on the left."""
     table = Table(title=title)
