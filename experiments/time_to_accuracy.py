@@ -26,6 +26,7 @@ from benchmarks import options as option_parser
 from rich.console import Console
 from rich.progress import track
 
+from experiments import shared
 from tumorlens.config import TrainConfig, recipe_path
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest
@@ -121,8 +122,7 @@ def _epochs(run: Path) -> int:
 def _score(
     snapshots: Sequence[_Snapshot], config: TrainConfig, manifest: Manifest, folder: Path
 ) -> list[Moment]:
-    parts = splits.load("folder").parts(manifest)
-    chosen = [i for i, part in enumerate(parts) if part == splits.TEST]
+    chosen = shared.images_of(manifest, "folder", splits.TEST)
     images = cache.cached_images(manifest, chosen, config.preprocess, folder / "cache")
     labels = np.array([CLASSES.index(manifest.records[i].label) for i in chosen])
     network = SepSENet(network_config(config))

@@ -111,11 +111,8 @@ def _rates(images: _Set, predicted: Answers, sampling: Sampling) -> dict[str, An
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return metrics.rates(images.labels, predicted, weights)
 
-    estimates = resampling.bootstrap(statistic, images.groups, sampling)
-    return {
-        name: resampling.rounded(estimate)
-        for name, estimate in zip(metrics.RATES, estimates, strict=True)
-    }
+    estimates = resampling.named(metrics.RATES, statistic, images.groups, sampling)
+    return {name: resampling.rounded(estimate) for name, estimate in estimates.items()}
 
 
 def _against(images: _Set, theirs: Answers, ours: Answers, sampling: Sampling) -> dict[str, Any]:
