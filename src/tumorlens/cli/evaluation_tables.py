@@ -21,8 +21,6 @@ _SHOWN = (
     "missed_tumor_rate", "false_alarm_rate", "log_loss", "macro_f1", "mcc",
     "expected_calibration_error",
 )  # fmt: skip
-_MIN_GROUPS = 10
-"""Subsets with fewer groups are shown only in the report."""
 
 
 def show(
@@ -70,9 +68,11 @@ def intervals(groups: int) -> str:
 def _main(evaluation: "Evaluation", style: str) -> "Table":
     """Metrics of each subset in a column, then the controls and, for its images, the paper."""
     from tumorlens.evaluation import metrics
+    from tumorlens.evaluation.resampling import MIN_GROUPS
     from tumorlens.reporting.evaluation_report import comparison, show, titles
 
-    subsets = [m for m in evaluation.measured if m.groups >= _MIN_GROUPS or m.subset.name == "all"]
+    # Subsets without intervals are shown only in the report.
+    subsets = [m for m in evaluation.measured if m.groups >= MIN_GROUPS or m.subset.name == "all"]
     name, split = evaluation.title, evaluation.plan.split.info.name
     heads = [f"{m.subset.title}\n{m.images} images, {m.groups} groups" for m in subsets]
     title = f"{name} on {split}, {evaluation.part} ({intervals(evaluation.measured[0].groups)})"

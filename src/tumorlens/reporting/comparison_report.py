@@ -1,6 +1,5 @@
 """The report of a comparison: one HTML page, its figure as PNG, and JSON."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,7 @@ from tumorlens.evaluation.resampling import Estimate
 from tumorlens.files import json_bytes
 from tumorlens.reporting import canvas, html
 from tumorlens.reporting.canvas import SOFT, STYLES
-from tumorlens.reporting.evaluation_report import show, titles
+from tumorlens.reporting.evaluation_report import show, shown, titles
 
 PAGE: Final = "index.html"
 RECORD: Final = "comparison.json"
@@ -56,14 +55,8 @@ def write(folder: str | Path, comparison: Comparison) -> Path:
 
 def show_difference(name: str, estimate: Estimate) -> str:
     """Format a difference: ``+1.20 points (-0.31 to +2.80)``, ``-0.0120 (...)``."""
-    value, low, high = estimate
-    if math.isnan(value):
-        return "undefined"
-    scale, digits, unit = (100.0, 2, " points") if name in _SHARES else (1.0, 4, "")
-    text = f"{scale * value:+.{digits}f}{unit}"
-    if math.isnan(low):
-        return f"{text} (no interval)"
-    return f"{text} ({scale * low:+.{digits}f} to {scale * high:+.{digits}f})"
+    scale, digits, unit = (100, 2, " points") if name in _SHARES else (1, 4, "")
+    return shown(estimate, scale, digits, unit, "+")
 
 
 def show_p(value: float) -> str:

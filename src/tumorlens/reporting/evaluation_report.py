@@ -20,7 +20,6 @@ from tumorlens.evaluation.resampling import Estimate
 from tumorlens.imaging import encode, reader
 from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet
 from tumorlens.reporting import corruption_figures, html, plots
-from tumorlens.text import percent
 
 PAGE: Final = "index.html"
 RECORD: Final = "evaluation.json"
@@ -151,25 +150,21 @@ def titles(classes: ClassSet = BRAIN_TUMORS) -> dict[str, str]:
 
 def show(name: str, estimate: Estimate) -> str:
     """Format an estimate: ``98.44% (97.53 to 99.16)``, ``0.0612 (0.0410 to 0.0853)``."""
-    value, low, high = estimate
-    if math.isnan(value):
-        return "undefined"
-    if name in _RATES:
-        text, digits, low, high = percent(value), 2, 100 * low, 100 * high
-    else:
-        text, digits = f"{value:.4f}", 4
-    if math.isnan(low):
-        return f"{text} (no interval)"
-    return f"{text} ({low:.{digits}f} to {high:.{digits}f})"
+    return shown(estimate, 100, 2, "%") if name in _RATES else shown(estimate, 1, 4)
 
 
 def show_rate(estimate: Estimate) -> str:
     """Format a share: ``98.4% (97.5 to 99.2)``."""
-    value, low, high = estimate
-    if math.isnan(value):
+    return shown(estimate, 100, 1, "%")
+
+
+def shown(estimate: Estimate, scale: float, digits: int, unit: str = "", sign: str = "") -> str:
+    """Format ``scale`` times an estimate; ``sign`` is ``+`` for a difference."""
+    value, low, high = (f"{scale * part:{sign}.{digits}f}" for part in estimate)
+    if math.isnan(estimate.value):
         return "undefined"
-    interval = "no interval" if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f}"
-    return f"{percent(value, 1)} ({interval})"
+    interval = "no interval" if math.isnan(estimate.low) else f"{low} to {high}"
+    return f"{value}{unit} ({interval})"
 
 
 def set_rows(sets: Sets) -> list[tuple[str, Covered]]:

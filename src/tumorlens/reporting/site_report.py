@@ -9,6 +9,7 @@ import msgspec
 from tumorlens import __version__
 from tumorlens.datasets.manifest import OWN_GROUP
 from tumorlens.evaluation import drift
+from tumorlens.evaluation.resampling import plain
 from tumorlens.evaluation.site import SiteResult
 from tumorlens.evaluation.site_performance import FOLDS, NAMES, Performance
 from tumorlens.evaluation.training_images import TrainingImages
@@ -118,8 +119,7 @@ def as_dict(site_result: SiteResult) -> dict[str, Any]:
 def _performance(performance: Performance | None) -> dict[str, float | None] | None:
     if performance is None:
         return None
-    values = {name: float(getattr(performance, name)) for name in NAMES}
-    return {k: None if math.isnan(value) else round(value, 6) for k, value in values.items()}
+    return {name: plain(float(getattr(performance, name))) for name in NAMES}
 
 
 def _shown(name: str, performance: Performance | None) -> str:
