@@ -56,18 +56,22 @@ def results_of(outcomes: "Iterable[Outcome]", extras: Sequence[Extra]) -> "Itera
         yield outcome.result
 
 
-class HeatmapFiles(Extra):
+class _InFolder(Extra):
+    """Writes files into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make ``folder``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+
+
+class HeatmapFiles(_InFolder):
     """Writes an image of each answer with its heatmap, ``NUMBER-NAME.png``.
 
     Of a volume, the decisive slice is shown. An answer "no tumour" has no heatmap.
     """
 
     needs_heatmaps = True
-
-    def __init__(self, folder: Path) -> None:
-        """Make ``folder``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
 
     def observe(self, answered: "Answered") -> bytes | None:
         """Draw the image."""
@@ -115,17 +119,12 @@ class StudyFile(Extra):
         study_report.write(self._path, self._entries, self._info, datetime.now(UTC))
 
 
-class DicomObjects(Extra):
+class DicomObjects(_InFolder):
     """Writes the objects of each DICOM series; images of other formats get none.
 
     Files are named by their SOP Instance UID, so a second run over the same files with the same
     model replaces what the first one wrote.
     """
-
-    def __init__(self, folder: Path) -> None:
-        """Make ``folder``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
 
     def observe(self, answered: "Answered") -> None:
         """Write the objects."""
@@ -136,18 +135,14 @@ class DicomObjects(Extra):
                 (self._folder / f"{derived.sop_instance_uid}.dcm").write_bytes(derived.data)
 
 
-class AttentionMaps(Extra):
+class AttentionMaps(_InFolder):
     """Writes the attention map of each reported tumour.
 
     NIfTI files are named ``NUMBER-NAME.nii.gz``, by the position among the answered images,
     DICOM files by their SOP Instance UID. Files that do not state slice positions get none.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Make ``folder``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._answered = 0
+    _answered = 0
 
     def observe(self, answered: "Answered") -> None:
         """Write the map; raise ``InputError`` if the image does not state its position."""
