@@ -240,3 +240,19 @@ def test_partial_labels_are_no_matter_for_the_controls(planted: Planted) -> None
     )
     found = audit.audit(manifest, parts, manifest_name="planted.csv")
     assert {control.total for control in found.controls} == {scored}
+
+
+def test_known_patients_come_before_larger_clusters(planted: Planted) -> None:
+    """A cluster of unknown patients may be several people; a patient is one, so is shown first."""
+    groups = ("c1", "c1", "c1", "P2", "P2", "P1", "P1", "P1", "c0", "c0")
+    parts = (
+        ["train", "test", "test"] + ["train", "test"] + ["train", "test", "test"] + ["train"] * 2
+    )
+    chosen = tuple(
+        dataclasses.replace(r, group=group, patient=group if group[0] == "P" else "")
+        for r, group in zip(planted.manifest.records, groups, strict=False)
+    )
+    few = Manifest(chosen, planted.manifest.folder)
+    found = audit.audit(few, parts, manifest_name="m").crossing_groups
+    assert [g.group for g in found] == ["P1", "P2", "c1"]
+    assert [g.images for g in found][-1] == {"test": 2, "train": 1}
