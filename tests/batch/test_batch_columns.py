@@ -59,6 +59,16 @@ def test_a_part_states_its_tally_and_keeps_every_path() -> None:
             read_tally(io.BytesIO(damaged))
 
 
+@pytest.mark.parametrize("metadata", [None, {"pandas": "{}"}, {"tumorlens": "no tally"}])
+def test_a_parquet_file_of_another_program_is_no_part(metadata: dict[str, str] | None) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="needs the batch extra")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs the batch extra")
+    out = io.BytesIO()
+    parquet.write_table(arrow.table({"path": ["a"]}).replace_schema_metadata(metadata), out)
+    with pytest.raises(ValueError, match="damaged"):
+        read_tally(io.BytesIO(out.getvalue()))
+
+
 def test_answers_are_of_a_bundle_its_thresholds_and_the_plane(tiny_bundle: Path) -> None:
     """Whatever changes an answer changes the name of a part, so that no stale one is kept."""
     bundle = load(tiny_bundle)

@@ -60,6 +60,10 @@ def test_rates_by_source_and_the_skull() -> None:
     assert rows["west"].estimates["false_alarm_rate"].value == 1.0
     assert [row.tumors for row in rows.values()] == [1, 1]
     assert {row.value for row in got["skull_stripped"].rows} == {"removed", breakdown.UNKNOWN}
+    heads = [dataclasses.replace(one, skull_stripped=one.skull_stripped or "0") for one in records]
+    shown = found(heads, [""] * 4, [GLIOMA] * 4, [HEALTHY, HEALTHY, GLIOMA, GLIOMA])
+    rates = {row.value: row.estimates["accuracy"].value for row in shown["skull_stripped"].rows}
+    assert rates == {"shown": 0.0, "removed": 1.0}
 
 
 def test_families_where_they_are_more_than_sources() -> None:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.evaluation.selective import Selective, as_dict, aurc, ranking, selective
+from tumorlens.labels import ClassInfo, ClassSet
 
 Floats = NDArray[np.float64]
 
@@ -63,6 +64,17 @@ def test_without_tumours_missed_is_undefined() -> None:
     assert as_dict(got)["at"][0] == {
         "coverage": 1.0, "accuracy": 0.5, "missed_tumor_rate": None,
     }  # fmt: skip
+
+
+def test_without_a_class_for_no_finding_nothing_can_be_missed() -> None:
+    """Every image of such a set has a finding, but no answer says that there is none."""
+    members = tuple(ClassInfo(name=name, display_name=name) for name in "abcd")
+    table = answers((2, 0.9), (0, 0.5), (3, 0.4))
+    got = selective(
+        np.array([2, 1, 3]), table, list("xyz"), Sampling(100), ClassSet(members=members)
+    )
+    assert np.isnan(got.missed).all()
+    assert got.risk == pytest.approx([0, 1 / 2, 1 / 3])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tumorlens.bundle import SiteCalibration
 from tumorlens.datasets import splits
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.evaluation.training_images import TrainingImages
@@ -13,6 +14,8 @@ from tumorlens.evaluation.training_overlap import (
     TrainingOverlap,
     find_overlap,
     overlap_warnings,
+    site_warnings,
+    subsets,
     training_overlap,
 )
 
@@ -161,3 +164,72 @@ def test_another_split_of_the_same_name_is_called_so(name: str, said: bool) -> N
     seen = training_overlap(training, splits.load("clean").info, [])
     [warning] = overlap_warnings("test", seen, NO_OVERLAP)
     assert ("the same name, with other contents" in warning.text) is said
+
+
+def test_images_that_cannot_be_decoded_are_no_copies_of_one_another() -> None:
+    manifest = Manifest((record("a", "P1", ""), record("b", "P2", "")), Path())
+    overlap = find_overlap(manifest, ["train", "test"], "test")
+    assert overlap.duplicate.tolist() == [False]
+
+
+@pytest.mark.parametrize(("part", "kin"), [("train", True), ("validation", True), ("test", False)])
+def test_the_scored_part_is_not_its_own_kin(part: str, kin: bool) -> None:
+    """Validation images are compared with those that train, and the other way round."""
+    manifest = Manifest(tuple(record(k, "P1", "p") for k in "abc"), Path())
+    overlap = find_overlap(manifest, ["train", "validation", "other"], part)
+    assert overlap.same_group.tolist() == [True] * kin
+    alone = find_overlap(manifest, [part] * 3, part)
+    assert alone.same_group.tolist() == [False] * 3
+
+
+def test_what_must_not_be_quoted_is_said_first() -> None:
+    unknown = training_overlap({}, splits.load("clean").info, [])
+    shared = Overlap(np.zeros(3, dtype=bool), np.ones(3, dtype=bool))
+    said = overlap_warnings("validation", unknown, shared)
+    assert [warning.severe for warning in said] == [True, False, False]
+    assert "chosen on the validation part" in said[1].text
+
+
+def test_a_split_without_a_name_is_called_by_its_hash() -> None:
+    training = {"split": {"sha256": "0123456789abcdef"}, "seen_images": ""}
+    seen = training_overlap(training, splits.load("clean").info, [])
+    (warning,) = overlap_warnings("test", seen, NO_OVERLAP)
+    assert "another split, 0123456789ab." in warning.text
+
+
+@pytest.mark.parametrize(("calibrated", "severe"), [(("a", "b", "x"), [True]), (("x",), [])])
+def test_images_that_a_site_calibrated_on_are_no_clean_result(
+    calibrated: tuple[str, ...], severe: list[bool]
+) -> None:
+    site = SiteCalibration(
+        parent_name="p", parent_version="1", parent_sha256="", data_sha256="", patients=2,
+        images=2, by_class={},
+        seen_images=TrainingImages.from_records(map(record, calibrated)).listed,
+    )  # fmt: skip
+    said = list(site_warnings(site, [record(name) for name in "abc"]))
+    assert [warning.severe for warning in said] == severe
+    assert all("on 2 of the 3 images scored here" in warning.text for warning in said)
+    assert list(site_warnings(None, [record("a")])) == []
+
+
+@pytest.mark.parametrize(
+    ("duplicate", "same_group", "names"),
+    [
+        ([0, 0, 0], [0, 0, 0], []),
+        ([1, 0, 0], [1, 1, 0], ["without_duplicates", "unseen_groups"]),
+        ([0, 0, 0], [1, 0, 0], ["unseen_groups"]),
+        ([1, 1, 1], [1, 1, 1], []),
+        ([1, 0, 1], [1, 1, 1], ["without_duplicates"]),
+    ],
+)
+def test_subsets_are_of_fewer_images_but_of_some(
+    duplicate: list[int], same_group: list[int], names: list[str]
+) -> None:
+    overlap = Overlap(np.array(duplicate, dtype=bool), np.array(same_group, dtype=bool))
+    whole, *apart = subsets(overlap)
+    assert (whole.name, whole.select("xyz")) == ("all", list("xyz"))
+    assert [subset.name for subset in apart] == names
+    for subset in apart:
+        left_out = duplicate if subset.name == "without_duplicates" else same_group
+        kept = zip("xyz", left_out, strict=True)
+        assert subset.select("xyz") == [letter for letter, out in kept if not out]
