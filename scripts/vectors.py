@@ -99,7 +99,7 @@ def _vectors() -> dict[str, Any]:
 
 
 def images() -> Iterator[tuple[str, bytes]]:
-    """Phantoms: 8 and 16 bits, colour, wide, tall, large, small, and one on a white page."""
+    """Phantoms: 8 and 16 bits, pale and vivid colours, wide, tall, large, small, and one on a white page."""
     heads = [
         make_phantom(np.random.default_rng([11, index]), label).pixels
         for index, label in enumerate(CLASSES)
@@ -108,6 +108,7 @@ def images() -> Iterator[tuple[str, bytes]]:
     yield "16-bit.png", encode.png(heads[1].astype(np.uint16) * np.uint16(201) + np.uint16(900))
     # Not 192 pixels, twice what one bundle sees: halves between two levels would round at random.
     yield "colour.png", encode.png(tinted(heads[2][2:189, 3:190]))
+    yield "vivid.png", encode.png(tinted(heads[2][2:189, 3:190], 3))
     yield "wide.png", encode.png(np.pad(heads[3], ((0, 0), (17, 40))))
     yield "tall.png", encode.png(np.ascontiguousarray(heads[0][:, 40:161]))
     yield "large.png", encode.png(np.kron(heads[1][::2, ::2], np.ones((6, 6), np.uint8)))
@@ -117,9 +118,10 @@ def images() -> Iterator[tuple[str, bytes]]:
     yield "screenshot.png", encode.png(page)
 
 
-def tinted(gray: Gray) -> Gray:
+def tinted(gray: Gray, strength: int = 1) -> Gray:
     """A colour image whose luma is not simply its green."""
-    return np.stack([gray, 255 - gray // 2, gray // 3], axis=-1).astype(np.uint8)
+    less = gray // 8
+    return np.stack([gray, gray - less, gray - 2 * strength * less], axis=-1).astype(np.uint8)
 
 
 def answer(classifier: Classifier, data: bytes) -> dict[str, Any]:

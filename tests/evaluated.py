@@ -1,6 +1,7 @@
 """An evaluation for tests, of stated answers instead of a network's."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,7 @@ def evaluated(
         of = subset.select(groups)
         estimates = resampling.named(
             metrics.names(classes),
-            lambda weights, member=member: metrics.measure(
-                labels[member], table[member], weights, classes
-            ),
+            partial(metrics.measure, labels[member], table[member], classes=classes),
             of,
             FEW,
         )

@@ -100,7 +100,7 @@ def test_positions_are_those_of_the_affine(ras: Volume) -> None:
 
 
 @pytest.mark.parametrize(("axis", "plane"), [(0, "sagittal"), (1, "coronal")])
-@pytest.mark.parametrize(("apart_mm", "is_kept"), [(5.0, True), (3.0, False)])
+@pytest.mark.parametrize(("apart_mm", "is_kept"), [(5.0, True), (3.0, False), (60.0, False)])
 def test_sagittal_and_coronal_slices_far_apart_are_not_cut_into_axial_ones(
     ras: Volume, axis: int, plane: str, apart_mm: float, is_kept: bool
 ) -> None:

@@ -4,7 +4,7 @@ import { centred, inMillimetres, type Placed, plausibleSizes, sensible } from ".
 import { gunzip } from "./gunzip";
 import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
 import { isGzip } from "./signatures";
-import { axialSlices, checkVolume, firstOf, readAsSlices } from "./volume";
+import { slicesOf, checkVolume, firstOf, readAsSlices } from "./volume";
 
 type Shape = readonly [number, number, number];
 
@@ -29,7 +29,7 @@ export function readMgh(name: string, data: Uint8Array): MedicalImage {
   const storage = storageOf(voxels, type, false, x * y * shape[2]);
   const values = numbers(voxels, storage.type, storage.little, x * y * shape[2], "MGH");
   // What follows the voxels are times of the scan and a history, of any length: no surplus.
-  return axialSlices({
+  return slicesOf({
     name, format: "MGH", bits: 8 * bytesOf(type), values, shape, placed: placedBy(view, shape), notes: areSlices ? readAsSlices(frames) : firstOf(frames), surplus: storage.notes,
   });
 }

@@ -5,7 +5,7 @@ import { colorNotes, LARGEST, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { placedBy } from "./nifti_affine";
 import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
-import { axialSlices, checkVolume, firstOf, MOST_HEADER_BYTES, readAsSlices, surplus } from "./volume";
+import { slicesOf, checkVolume, firstOf, MOST_HEADER_BYTES, readAsSlices, surplus } from "./volume";
 
 type Header = nifti.NIFTI1 | nifti.NIFTI2;
 
@@ -40,7 +40,7 @@ export function readNifti(name: string, data: Uint8Array): MedicalImage {
   notes.push(...notesOfColors(header, view, count));
   const bits = bitsOf(header);
   const more = volumesOf(header) > 1 ? [] : surplus(shape, bits / 8, bytes);
-  return axialSlices({
+  return slicesOf({
     name, format: "NIfTI", bits, values, shape, placed: placedBy(header, buffer), notes, surplus: more,
   });
 }

@@ -5,7 +5,7 @@ import { colorNotes, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { type Axes, damaged, decimal, type Direction, Header, MOST_LINES } from "./nrrd_header";
 import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
-import { axialSlices, checkVolume, firstOf, MOST_HEADER_BYTES, surplus } from "./volume";
+import { slicesOf, checkVolume, firstOf, MOST_HEADER_BYTES, surplus } from "./volume";
 import { cross, unit, type Vector } from "./vectors";
 
 const MOST_BYTES = 512 * 1024 * 1024;
@@ -24,7 +24,7 @@ export function readNrrd(name: string, data: Uint8Array): MedicalImage {
   const axes = header.axes(type);
   checkVolume(axes.shape);
   const read = samples(data, header, axes, type, isLittle);
-  return axialSlices({
+  return slicesOf({
     name, format: "NRRD", bits: 8 * bytesOf(type), values: firstVolume(read.values, axes), shape: axes.shape,
     placed: placedBy(header, axes), notes: [...firstOf(axes.volumes), ...notesOfColors(read.values, axes)], surplus: read.surplus,
   });

@@ -5,9 +5,8 @@ import { headwardOf } from "./sides";
 import { type Frame } from "./slice_ordering";
 import { squarePixels } from "./square";
 import { cross, dot, unit, type Vector } from "./vectors";
-import { lyingOn, locationsOn, turned } from "./volume";
+import { FARTHEST_MM, lyingOn, locationsOn, turned } from "./volume";
 
-const FARTHEST_MM = 3;
 /** What the stack must extend over. */
 const HEAD_MM = 110;
 /** Of the usual step from slice to slice: how far each may be from it. */

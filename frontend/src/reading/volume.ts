@@ -1,4 +1,4 @@
-/** Volumes as axial slices in radiological display: right is left, front is up. `tumorlens/imaging/planes.py`. */
+/** Volumes as slices in radiological display: right is left, front or crown is up. `tumorlens/imaging/planes.py`. */
 import { InputError, type MedicalImage, type SliceLocation } from "../types";
 import { type Axis, orientation, type Placed } from "./affine";
 import { checkSides, finite, withoutValue } from "./gray";
@@ -26,6 +26,12 @@ export interface Stored {
   surplus: string[];
 }
 
+/** Distance of slices up to which other planes are sharp enough. */
+export const FARTHEST_MM = 3;
+/** Ratio of the distance of slices and the size of their pixels that tells which were acquired. */
+const THICK = 1.5;
+/** Distance of slices of which a head has too few for it to be right. */
+const IMPLAUSIBLE_MM = 50;
 /** `tumorlens/imaging/limits.py`. */
 const MAX_SLICES = 4096;
 const MAX_VOXELS = 1 << 27;
@@ -52,13 +58,14 @@ export function surplus([x, y, z]: Shape, voxelBytes: number, bytes: number): st
   return ["the file holds more voxels than it states; the others are not read"];
 }
 
-export function axialSlices(stored: Stored): MedicalImage {
+/** Axial ones; those that were acquired where they lie too far apart for it. */
+export function slicesOf(stored: Stored): MedicalImage {
   const { name, bits, values, shape, placed: { affine, isOriented, notes } } = stored;
-  const axes = orientation(affine);
+  const { plane, axes, note } = cutOf(affine, shape);
   const [x, y, z] = axes.map(({ axis }) => shape[axis]);
   const pixels = turned(values, shape, axes);
   const [columnMm, rowMm] = axes.map(({ axis }) => Math.hypot(...along(affine, axis)));
-  const about = [...stored.notes, ...withoutValue(values), ...stored.surplus, ...notes];
+  const about = [...stored.notes, ...withoutValue(values), ...stored.surplus, ...notes, ...note];
   // Before pixels are made square, which may interpolate between labels.
   const voxels = { pixels: finite(pixels), depth: z, height: y, width: x };
   checkNoLabelMap(voxels);
@@ -70,11 +77,35 @@ export function axialSlices(stored: Stored): MedicalImage {
   const finest = Math.min(rowMm, columnMm);
   const mended = mend(square, bits);
   return {
-    name, ...square, format: `${stored.format}, ${bits} bits`, aspect: 1, facts: ["axial"],
-    ...lyingOn(affine, isOriented ? axes : null), sources: [name],
+    name, ...square, format: `${stored.format}, ${bits} bits`, aspect: 1, facts: [plane],
+    ...lyingOn(affine, isOriented ? axes : null), ...(plane === "axial" ? {} : { headward: 0 }), sources: [name],
     pixelMm: isStretched ? [finest, finest] : [rowMm, columnMm],
     locations: locationsOn(affine, axes, shape, name), notes: [...about, ...mended],
   };
+}
+
+interface Cut {
+  plane: "axial" | "coronal" | "sagittal";
+  /** Along a row, a column and the slices. */
+  axes: Axis[];
+  note: string[];
+}
+
+function cutOf(affine: number[][], shape: Shape): Cut {
+  const axes = orientation(affine);
+  const [left, back, head] = axes;
+  const down = { ...head, flip: !head.flip };
+  const sizes = [0, 1, 2].map((axis) => Math.hypot(...along(affine, axis)));
+  const apart = Math.max(...sizes);
+  const acquired = axes.findIndex(({ axis }) => axis === sizes.indexOf(apart));
+  const median = [...sizes].sort((a, b) => a - b)[1];
+  const isFar = apart > Math.max(FARTHEST_MM, THICK * median) && apart <= IMPLAUSIBLE_MM;
+  if (!isFar || acquired === 2 || shape[axes[acquired].axis] < 2) {
+    return { plane: "axial", axes, note: [] };
+  }
+  const plane = acquired === 0 ? "sagittal" : "coronal";
+  const note = [`${plane} slices ${Number(apart.toPrecision(2))} mm apart, too far for axial ones, are kept`];
+  return { plane, axes: plane === "sagittal" ? [back, down, left] : [left, down, back], note };
 }
 
 /** The voxels in the order of slices, rows and columns. */

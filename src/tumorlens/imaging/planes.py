@@ -26,10 +26,10 @@ from tumorlens.imaging.resample import square_pixels
 
 _LPS: Final = axcodes2ornt(("L", "P", "S"))
 """The axes that voxels are turned to: DICOM's. NIfTI's own affine leads to RAS."""
-
-
 FARTHEST_MM: Final = 3.0
 """Distance of slices up to which other planes are sharp enough."""
+_IMPLAUSIBLE_MM: Final = 50.0
+"""Distance of slices of which a head has too few for it to be right."""
 _THICK: Final = 1.5
 """Ratio of the distance of slices and the size of their pixels that tells which were acquired."""
 
@@ -123,12 +123,14 @@ def _usable_plane(
 def _acquired(affine: NDArray[np.float64]) -> tuple[str, float]:
     """The plane of slices that lie too far apart for other planes, and their distance.
 
-    The default plane where they lie close enough, or are no thicker than pixels are large.
+    The default plane where they lie close enough, are no thicker than pixels are large, or their
+    distance is not plausible.
     """
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     axis = int(np.argmax(sizes))
     apart_mm = float(sizes[axis])
-    if apart_mm <= max(FARTHEST_MM, _THICK * float(np.median(sizes))):
+    closest_mm = max(FARTHEST_MM, _THICK * float(np.median(sizes)))
+    if not closest_mm < apart_mm <= _IMPLAUSIBLE_MM:
         return DEFAULT_PLANE, apart_mm
     return next(name for name, cut in _CUTS.items() if cut.axes[0] == axis), apart_mm
 

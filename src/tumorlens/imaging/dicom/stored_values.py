@@ -26,9 +26,9 @@ _PLANES: Final = 4
 """Values of the bits beside the stored ones that two overlays have ..."""
 _SHOWN: Final = 0.001
 """... each in as large a part of the frame."""
-_CARRIED: Final = 0.2
+_CARRIED: Final = 0.1
 """Part of the steps of 1 in the bits beside the values, from which both are digits of one number.
-By overlays the values do not fall back at any of them; where edges are steep, at half of them."""
+By overlays the values do not fall back at any of them; where edges are steep, at an eighth of them and more."""
 _WIDER: Final = "values take more bits than the file states (BitsStored); all bits are used"
 SIGN_KNOWN: Final = frozenset({*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes})
 """Where pydicom itself gives the right sign; elsewhere bits beyond BitsStored may hold anything."""
