@@ -99,7 +99,7 @@ def _vectors() -> dict[str, Any]:
 
 
 def images() -> Iterator[tuple[str, bytes]]:
-    """Phantoms: 8 and 16 bits, pale and vivid colours, wide, tall, large, small, and one on a white page."""
+    """Phantoms: 8 and 16 bits, pale and vivid colours, of many sizes, and one on a white page."""
     heads = [
         make_phantom(np.random.default_rng([11, index]), label).pixels
         for index, label in enumerate(CLASSES)

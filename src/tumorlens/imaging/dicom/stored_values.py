@@ -28,7 +28,7 @@ _SHOWN: Final = 0.001
 """... each in as large a part of the frame."""
 _CARRIED: Final = 0.1
 """Part of the steps of 1 in the bits beside the values, from which both are digits of one number.
-By overlays the values do not fall back at any of them; where edges are steep, at an eighth of them and more."""
+Values under overlays fall back at none of them, digits at an eighth even where edges are steep."""
 _WIDER: Final = "values take more bits than the file states (BitsStored); all bits are used"
 SIGN_KNOWN: Final = frozenset({*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes})
 """Where pydicom itself gives the right sign; elsewhere bits beyond BitsStored may hold anything."""
