@@ -18,6 +18,7 @@ _SECOND_LETTER_FROM: Final = 0.5
 """Cosine from which a direction has a second letter: 30 degrees off the nearest axis."""
 PLANES: Final = ("sagittal", "coronal", "axial")
 """The plane whose normal is the x, y and z axis."""
+DEFAULT_PLANE: Final = "axial"
 
 
 class SliceFacts(msgspec.Struct, frozen=True):

@@ -6,9 +6,9 @@ from typing import NamedTuple, Protocol
 
 from tumorlens.errors import InputError
 from tumorlens.imaging import reader
+from tumorlens.imaging.facts import DEFAULT_PLANE
 from tumorlens.imaging.formats import registry
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.reader import DEFAULT_PLANE
 
 Failures = Sequence[tuple[str, InputError]]
 """Files that cannot be used, and why."""

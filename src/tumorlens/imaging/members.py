@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from tumorlens.errors import InputError, UnsupportedFormatError
 from tumorlens.imaging.archive import Archive
+from tumorlens.imaging.facts import DEFAULT_PLANE
 from tumorlens.imaging.formats.registry import SNIFF_BYTES, claims_image, sniff
 from tumorlens.imaging.input import Read
-from tumorlens.imaging.reader import DEFAULT_PLANE, read_bytes
+from tumorlens.imaging.reader import read_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,9 @@ from nibabel.orientations import (
 from numpy.typing import NDArray
 
 from tumorlens.imaging.affine import LPS_TO_RAS, Placement
-from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector, normal
+from tumorlens.imaging.facts import DEFAULT_PLANE, AcquisitionFacts, SliceFacts, Vector, normal
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MIN_SIDE, check_sides
-from tumorlens.imaging.reader import DEFAULT_PLANE
 from tumorlens.imaging.resample import square_pixels
 
 _LPS: Final = axcodes2ornt(("L", "P", "S"))

@@ -3,16 +3,14 @@
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from tumorlens.errors import LimitExceededError, MissingInputError
-from tumorlens.imaging.facts import PLANES
+from tumorlens.imaging.facts import DEFAULT_PLANE, PLANES
 from tumorlens.imaging.formats import registry
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MAX_FILE_BYTES
 from tumorlens.text import reason_of
-
-DEFAULT_PLANE: Final = "axial"
 
 
 def read(path: str | Path, plane: str = DEFAULT_PLANE) -> MedicalImage:

@@ -16,7 +16,7 @@ from tumorlens.imaging import finder, reader
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.dicom.derived import is_own, is_referable, making
 from tumorlens.imaging.dicom.parse import parse
-from tumorlens.imaging.facts import SliceFacts
+from tumorlens.imaging.facts import DEFAULT_PLANE, SliceFacts
 from tumorlens.imaging.image import MedicalImage
 
 
@@ -35,7 +35,7 @@ class Study:
     """Reports and overlays that this package wrote into the study: neither read nor faulty."""
 
 
-def read_study(path: str | Path, plane: str = reader.DEFAULT_PLANE) -> Study:
+def read_study(path: str | Path, plane: str = DEFAULT_PLANE) -> Study:
     """Read everything at ``path`` into memory.
 
     ``plane`` is for NIfTI, MGH and NRRD, as in ``reader.read``. Nothing is raised for what cannot

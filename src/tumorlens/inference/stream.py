@@ -12,8 +12,7 @@ import msgspec
 from threadpoolctl import threadpool_limits
 
 from tumorlens.errors import InputError, VolumeError
-from tumorlens.imaging import reader
-from tumorlens.imaging.facts import AcquisitionFacts
+from tumorlens.imaging.facts import DEFAULT_PLANE, AcquisitionFacts
 from tumorlens.imaging.input import Failures, File, Input
 from tumorlens.inference.classifier import Classifier, PreparedImage
 from tumorlens.inference.fusion import fuse_examinations, study_path
@@ -50,7 +49,7 @@ def outcomes(
     classifier: Classifier,
     inputs: Iterable[Input | str | Path],
     *,
-    plane: str = reader.DEFAULT_PLANE,
+    plane: str = DEFAULT_PLANE,
     batch_size: int = BATCH,
     explain: bool = False,
     observers: Sequence[Observer] = (),
