@@ -7,7 +7,7 @@ import { VIVID } from "./reading/gray";
 import { readPng } from "./reading/png";
 import * as server from "./server";
 import {
-  type Classified, failureOf, isFailure, isStudy, isVolume, type MedicalImage, locationsOf, type Result, type Stated,
+  type Classified, failureOf, InputError, isFailure, isStudy, isVolume, type MedicalImage, locationsOf, type Result, type Stated,
   type StudyPrediction,
 } from "./types";
 import { answerWhole, type Rules } from "./volume";
@@ -104,6 +104,12 @@ export async function byServer(item: Item, deliver: Deliver): Promise<void> {
   const { image } = item;
   if (!image) return;
   const slices = order(image.depth);
+  // The server would get gray slices, and answer them.
+  if (image.notes.includes(VIVID)) {
+    const refused = failureOf(item.name, new InputError("unsupported_format", VIVID));
+    slices.every((slice) => deliver(slice, refused));
+    return;
+  }
   for (let start = 0; start < slices.length; start += SLICES_A_REQUEST) {
     const batch = slices.slice(start, start + SLICES_A_REQUEST);
     const files = batch.map((slice) => ({ name: item.name, data: server.slicePng(planeOf(image, slice)) }));

@@ -152,9 +152,9 @@ class Page {
   /** The series of a visit are answered together once each has its answer. */
   private async askStudy(item: Item, inside: boolean): Promise<void> {
     if (!inside && !this.readsStudies) return;
-    const visits = this.studies.visitsOf(item, this.items);
-    for (const members of visits) {
-      const answer = await this.studies.ask(members, visits.length, inside);
+    for (const examination of this.studies.examinationsOf(item, this.items)) {
+      const { members } = examination;
+      const answer = await this.studies.ask(examination, inside);
       const decides = answer && members.includes(item) && decidingItem(answer, members);
       if (decides && this.selected === this.opened && this.selected && members.includes(this.selected)) {
         this.selected = this.opened = decides;

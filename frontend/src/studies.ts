@@ -3,7 +3,7 @@ import { studyByServer, studyInBrowser } from "./classify";
 import type { Engine } from "./engine";
 import { type Item, ownAnswer } from "./items";
 import { isFailure, isStudy, type Result, type StudyPrediction } from "./types";
-import { SEVERAL_VISITS, visitsOf } from "./visits";
+import { type Examination, examinationsOf } from "./visits";
 
 export class Studies {
   /** What is said of the visit that an item belongs to, by the item's number. */
@@ -12,15 +12,16 @@ export class Studies {
 
   constructor(private readonly engine: Engine) {}
 
-  /** The items of each visit in the study of `item`; itself, where it belongs to none. */
-  visitsOf(item: Item, items: Item[]): Item[][] {
+  /** What the study of `item` divides into; itself, where it belongs to none. */
+  examinationsOf(item: Item, items: Item[]): Examination[] {
     const key = keyOf(item);
-    return key === null ? [[item]] : visitsOf(items.filter((candidate) => keyOf(candidate) === key));
+    if (key === null) return [{ members: [item], notes: [] }];
+    return examinationsOf(items.filter((candidate) => keyOf(candidate) === key));
   }
 
-  /** Those of the visit of `item`. */
+  /** The items of the visit of `item`. */
   membersOf(item: Item, items: Item[]): Item[] {
-    return this.visitsOf(item, items).find((visit) => visit.includes(item)) ?? [item];
+    return this.examinationsOf(item, items).find(({ members }) => members.includes(item))?.members ?? [item];
   }
 
   /** Null where it is not known yet, or there is only one series. */
@@ -40,14 +41,14 @@ export class Studies {
     return known;
   }
 
-  /** Ask once all members of a visit, one of `visits`, have their answers; null while there is none. */
-  async ask(members: Item[], visits: number, inside: boolean): Promise<StudyPrediction | null> {
+  /** Ask once all members have their answers; null while there is none. */
+  async ask({ members, notes }: Examination, inside: boolean): Promise<StudyPrediction | null> {
     const study = keyOf(members[0]);
     if (study === null || members.length < 2 || members.some(({ results }) => results.includes(null))) return null;
     const uid = members[0].image!.origin!.study;
     const found = inside ? await studyInBrowser(uid, members, this.engine) : (await this.sent(members)).find(isStudy);
     if (!found) return null;
-    const answer = visits > 1 ? { ...found, notes: [...found.notes, SEVERAL_VISITS] } : found;
+    const answer = { ...found, notes: [...found.notes, ...notes] };
     for (const { id } of members) this.answers.set(id, { study, answer });
     return answer;
   }

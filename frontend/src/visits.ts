@@ -1,23 +1,47 @@
-/** Which series of a study of one patient are of one visit: `tumorlens/inference/examinations.py`. */
+/** Which series of a study are of one patient and one visit: `tumorlens/inference/examinations.py`. */
 import { dayNumber } from "./days";
 import type { Item } from "./items";
 import { groupBy } from "./reading/groups";
 
+export const SEVERAL_PATIENTS = "the series are of several patients; each patient is answered separately";
 export const SEVERAL_VISITS = "the series are of several visits; each visit is answered separately";
 /** As BIDS names folders and files: `sub-01/ses-02/anat/sub-01_ses-02_T1w.nii.gz`. */
+const SUBJECT = /(?:^|[/\\_])sub-([0-9A-Za-z+]+)(?=[/\\_.]|$)/g;
 const SESSION = /(?:^|[/\\_])ses-([0-9A-Za-z+]+)(?=[/\\_.]|$)/g;
 /** From the first day of a visit to the last: it may include midnight. */
 const MOST_DAYS = 1;
 
-export function visitsOf(series: Item[]): Item[][] {
-  return knownApart(series, sessionOf).flatMap((session) => {
+export interface Examination {
+  members: Item[];
+  /** Why they are not all series of the study. */
+  notes: string[];
+}
+
+/** `series` state the same patient, or none. */
+export function examinationsOf(series: Item[]): Examination[] {
+  const patients = patientsOf(series);
+  return patients.flatMap((patient) => {
+    const visits = visitsOf(patient);
+    const notes = [...(patients.length > 1 ? [SEVERAL_PATIENTS] : []), ...(visits.length > 1 ? [SEVERAL_VISITS] : [])];
+    return visits.map((members) => ({ members, notes }));
+  });
+}
+
+function patientsOf(series: Item[]): Item[][] {
+  if (series[0]?.image?.origin?.patient) return [series];
+  const first = series.map((item) => labelOf(item, SUBJECT)).find((label) => label !== null) ?? "";
+  return [...groupBy(series, (item) => labelOf(item, SUBJECT) ?? first).values()];
+}
+
+function visitsOf(series: Item[]): Item[][] {
+  return knownApart(series, (item) => labelOf(item, SESSION)).flatMap((session) => {
     const first = firstDays(session.map(dayOf));
     return knownApart(session, (item) => first.get(dayOf(item)) ?? null);
   });
 }
 
-function sessionOf({ image }: Item): string | null {
-  return [...(image?.sources[0] ?? "").matchAll(SESSION)].at(-1)?.[1] ?? null;
+function labelOf({ image }: Item, entity: RegExp): string | null {
+  return [...(image?.sources[0] ?? "").matchAll(entity)].at(-1)?.[1] ?? null;
 }
 
 function dayOf({ image }: Item): number | null {

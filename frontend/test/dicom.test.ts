@@ -46,6 +46,23 @@ describe("DICOM", () => {
     await expect(readDicom("a", data)).rejects.toMatchObject({ kind: "server_only" });
   });
 
+  test.each<[string, Element[], string]>([
+    ["a number of images", [[0x0019, 0x0010, "LO", "SIEMENS MR HEADER"], [0x0019, 0x100a, "US", 25]], "a mosaic"],
+    ["one image", [[0x0019, 0x0010, "LO", "SIEMENS MR HEADER"], [0x0019, 0x100a, "US", 1]], ""],
+    ["an element of another maker", [[0x0019, 0x0010, "LO", "OTHER"], [0x0019, 0x100a, "US", 25]], ""],
+  ])("a mosaic is refused by %s", async (_, elements, refusal) => {
+    const read = readDicom("a", gray("MR", elements));
+    if (refusal) await expect(read).rejects.toMatchObject({ kind: "unsupported_format", message: expect.stringContaining(refusal) });
+    else expect((await read).pixels.length).toBe(SIDE * SIDE);
+  });
+
+  test.each([[0, "magnitude"], [1, "phase"], [2, "real"], [3, "imaginary"], [9, null]])("GE states component %i by its own element", async (value, component) => {
+    const mr: Element[] = [[0x0008, 0x0008, "CS", "ORIGINAL\\PRIMARY\\OTHER"], [0x0008, 0x0016, "UI", MR_IMAGE], [0x0008, 0x0060, "CS", "MR"]];
+    const own: Element[] = [[0x0043, 0x0010, "LO", "GEMS_PARM_01"], [0x0043, 0x102f, "US", value]];
+    const data = dicomPixels(mr, { height: SIDE, width: SIDE, samples: 1, photometric: "MONOCHROME2", allocated: 8, stored: 8 }, RAMP, own);
+    expect((await readDicom("a", data)).traits.get("component") ?? null).toBe(component);
+  });
+
   test("another modality is not", async () => {
     await expect(readDicom("a", gray("CT"))).rejects.toMatchObject({ kind: "not_mr" });
   });
@@ -111,6 +128,14 @@ describe("DICOM", () => {
     const { pixels, notes } = await readDicom("a", dicomPixels(mr, { ...described, stored: bits }, bytesOf(stored)));
     expect([...pixels]).toEqual([...stored]);
     expect(notes).toEqual([WIDER]);
+  });
+
+  test("three large overlays are no digits of the values", async () => {
+    const stored = disc(1000);
+    const overlaid = stored.map((value, at) => value + 0x1000 * ((at >> 3) % 8));
+    const { pixels, notes } = await readDicom("a", dicomPixels(mr, { ...described, stored: 12 }, bytesOf(overlaid)));
+    expect([...pixels]).toEqual([...stored]);
+    expect(notes).toEqual([]);
   });
 
   test("bits beside the stored ones, such as an overlay, are left out", async () => {

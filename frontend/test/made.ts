@@ -28,8 +28,8 @@ interface Described {
   signed?: number;
 }
 
-/** An image as it is described, with `more` elements of group 0028 after Columns. */
-export function dicomPixels(elements: Element[], { height, width, samples, photometric, allocated, stored, signed = 0, more = [] }: Described, pixels: Uint8Array): Uint8Array {
+/** An image as it is described, with `more` elements of group 0028 after Columns, and others `behind` that group. */
+export function dicomPixels(elements: Element[], { height, width, samples, photometric, allocated, stored, signed = 0, more = [] }: Described, pixels: Uint8Array, behind: Element[] = []): Uint8Array {
   const described: Element[] = [
     [0x0028, 0x0002, "US", samples], [0x0028, 0x0004, "CS", photometric],
     [0x0028, 0x0010, "US", height], [0x0028, 0x0011, "US", width], ...more, [0x0028, 0x0100, "US", allocated],
@@ -37,7 +37,7 @@ export function dicomPixels(elements: Element[], { height, width, samples, photo
   ];
   const size = new Uint8Array(new Uint32Array([pixels.length]).buffer);
   const data = [0xe0, 0x7f, 0x10, 0x00, ...Buffer.from("OB"), 0, 0, ...size, ...pixels];
-  return Uint8Array.from([...dicomFile([...elements, ...described]), ...data]);
+  return Uint8Array.from([...dicomFile([...elements, ...described, ...behind]), ...data]);
 }
 
 function encoded([group, element, kind, value]: Element): number[] {

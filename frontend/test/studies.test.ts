@@ -4,6 +4,7 @@ import { wholeOf } from "../src/classify";
 import { type Item, itemOf } from "../src/items";
 import type { MedicalImage, StudyPrediction, VolumePrediction } from "../src/types";
 import { decidingItem, Studies } from "../src/studies";
+import { SEVERAL_PATIENTS, SEVERAL_VISITS } from "../src/visits";
 
 /** A volume of one slice that is answered as a whole. */
 function item(series: string, path: string, share: number, patient = "P", day: string | null = null): Item {
@@ -45,8 +46,18 @@ test.each<[string, Array<[string, string | null]>, string[]]>([
   ["one folder of BIDS", [["ses-01/a", null], ["b", null]], ["ses-01/ab"]],
 ])("series of several visits are not one study: %s", (_, series, visits) => {
   const items = series.map(([path, day]) => item(`1.${path}`, path, 0.5, "P", day));
-  const found = new Studies({} as never).visitsOf(items[0], items);
-  expect(found.map((visit) => visit.map(({ name }) => name).join(""))).toEqual(visits);
+  const found = new Studies({} as never).examinationsOf(items[0], items);
+  expect(found.map(({ members }) => members.map(({ name }) => name).join(""))).toEqual(visits);
+  expect(found.map(({ notes }) => notes)).toEqual(visits.map(() => (visits.length > 1 ? [SEVERAL_VISITS] : [])));
+});
+
+test.each<[string, string, string[]]>([
+  ["none is stated", "", ["sub-01/asub-01/cd", "sub-02/b"]], ["one is stated", "P", ["sub-01/asub-02/bsub-01/cd"]],
+])("folders of BIDS are patients if %s", (_, patient, expected) => {
+  const items = ["sub-01/a", "sub-02/b", "sub-01/c", "d"].map((path) => item(`1.${path}`, path, 0.5, patient));
+  const found = new Studies({} as never).examinationsOf(items[0], items);
+  expect(found.map(({ members }) => members.map(({ name }) => name).join(""))).toEqual(expected);
+  expect(found.map(({ notes }) => notes)).toEqual(expected.map(() => (expected.length > 1 ? [SEVERAL_PATIENTS] : [])));
 });
 
 test("of two volumes of one series, an item gets the answer for the one whose slices it shows", () => {

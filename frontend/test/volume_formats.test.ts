@@ -201,6 +201,19 @@ describe("NRRD", () => {
     expect(await notes(nrrd(fields))).toEqual(expected);
   });
 
+  test.each([
+    ["coronal", "(0,6,0) (-2,0,0) (0,0,2)", [40, 34, 36], 6], ["sagittal", "(0,2,0) (-6,0,0) (0,0,2)", [36, 34, 40], 6],
+    ["axial", "(0,2,0) (-2,0,0) (0,0,6)", [34, 40, 36], 6], ["axial", "(0,60,0) (-2,0,0) (0,0,2)", [], 60],
+  ])("%s slices far apart are kept (%s)", async (plane, directions, sides, apart) => {
+    const found = await image(nrrd({ "space directions": directions }));
+    const isKept = plane !== "axial";
+    expect(found.notes.filter((note) => note.includes("too far"))).toEqual(isKept ? [`${plane} slices ${apart} mm apart, too far for axial ones, are kept`] : []);
+    expect([found.facts[0], found.headward]).toEqual([plane, isKept ? 0 : 1]);
+    if (apart === 6) expect([found.depth, found.height, found.width]).toEqual(sides);
+    // The crown is up, and the first slice is at the face or on the patient's right.
+    if (isKept) expect(found.pixels[0]).toBe(VALUES[40 * (35 + 36 * 33)]);
+  });
+
   test("in metres", async () => {
     const fields = { "space directions": "(0,0.002,0) (-0.002,0,0) (0,0,0.002)", "space units": '"m" "m" "m"' };
     const found = await image(nrrd(fields));

@@ -108,19 +108,37 @@ def colored_image(colors: Gray, stored: str, write_dicom: Callable[..., bytes]) 
     return reader.read_bytes(write_dicom(colors))
 
 
-@pytest.mark.parametrize(("vivid", "expected"), [(3, VIVID), (1, COLORED)])
+@pytest.mark.parametrize(
+    ("vivid", "expected"), [((0, 1, 2), VIVID), ((0,), COLORED), ((2,), COLORED)]
+)
+@pytest.mark.parametrize("stored", ["dicom", "tiff"])
 def test_frames_in_vivid_colours_reject_a_file_if_all_are(
-    classifier: Classifier, head: Gray, write_dicom: Callable[..., bytes], vivid: int, expected: str
+    classifier: Classifier,
+    head: Gray,
+    write_dicom: Callable[..., bytes],
+    stored: str,
+    vivid: tuple[int, ...],
+    expected: str,
 ) -> None:
     frames = np.stack([np.repeat(head[..., None], 3, axis=-1)] * 3)
-    frames[:vivid, ..., 0] = 0
-    data = write_dicom(
-        frames[..., 0], SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0,
-        PixelData=frames.tobytes(),
-    )  # fmt: skip
+    frames[list(vivid), ..., 0] = 0
+    data = pages_of(frames)
+    if stored == "dicom":
+        data = write_dicom(
+            frames[..., 0], SamplesPerPixel=3, PhotometricInterpretation="RGB",
+            PlanarConfiguration=0, PixelData=frames.tobytes(),
+        )  # fmt: skip
     answer = answer_image(classifier, reader.read_bytes(data)).answer
     assert [note for note in answer.notes if note in {COLORED, VIVID}] == [expected]
     assert (answer.decision == "rejected") is (expected == VIVID)
+
+
+def pages_of(colors: Gray) -> bytes:
+    """TIFF of (D, H, W, 3)."""
+    out = io.BytesIO()
+    first, *others = [Image.fromarray(page) for page in colors]
+    first.save(out, "TIFF", save_all=True, append_images=others)
+    return out.getvalue()
 
 
 def png_of(colors: Gray) -> bytes:

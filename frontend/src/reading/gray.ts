@@ -70,7 +70,8 @@ const LOOKED_AT = 4096;
 
 /** A note if much of what is not black has a colour; `colorOf` a pixel. `color_notes` in `gray.py`. */
 export function colorNotes(count: number, colorOf: (at: number) => readonly number[]): string[] {
-  const step = Math.max(1, Math.floor(count / LOOKED_AT));
+  // Odd, or all samples of an image that is a power of two wide would lie in few columns.
+  const step = Math.floor(count / LOOKED_AT) | 1;
   const samples: [number, number][] = [];
   for (let at = 0; at < count; at += step) {
     const colors = colorOf(at);

@@ -25,7 +25,8 @@ const OTHERS: [number, string, string, string][] = [
   [0, "Rar!", "a rar archive", UNPACK], [0, "PK\x07\x08", "a part of a zip archive in several parts", "join the parts first"],
   [32769, "CD001", "an image of a CD (ISO 9660)", UNPACK],
   [0, "version https://git-lfs", "a pointer of Git LFS", FETCH], [0, "/annex/objects/", "a pointer of git-annex", FETCH],
-  [0, "<!DOCTYPE html", "a web page", FETCH], [0, "<!doctype html", "a web page", FETCH], [0, "<html", "a web page", FETCH],
+  [0, "<!DOCTYPE html", "a web page", FETCH], [0, "<!DOCTYPE HTML", "a web page", FETCH],
+  [0, "<!doctype html", "a web page", FETCH], [0, "<html", "a web page", FETCH],
 ];
 const ANALYZE = ["\x5c\x01\0\0", "\0\0\x01\x5c"];
 const ANALYZE_BYTES = 1024;

@@ -92,7 +92,7 @@ export function isWider(words: Float32Array, values: Float32Array, width: number
   return smoother > WRAPPED * rougher;
 }
 
-/** Whether `values` fall far back where what is `beside` them grows by 1. `_carry` in `dicom/stored_values.py`. */
+/** Whether `values` wrap around where the upper bits, `beside`, grow by 1. `_are_digits` in `dicom/stored_values.py`. */
 function areDigits(beside: Float32Array, values: Float32Array, width: number, stored: number): boolean {
   let [changed, against] = [0, 0];
   for (let at = 0; at + 1 < values.length; at++) {

@@ -78,7 +78,7 @@ export function slicesOf(stored: Stored): MedicalImage {
   const mended = mend(square, bits);
   return {
     name, ...square, format: `${stored.format}, ${bits} bits`, aspect: 1, facts: [plane],
-    ...lyingOn(affine, isOriented ? axes : null), ...(plane === "axial" ? {} : { headward: 0 }), sources: [name],
+    ...lyingOn(affine, isOriented ? axes : null, plane), sources: [name],
     pixelMm: isStretched ? [finest, finest] : [rowMm, columnMm],
     locations: locationsOn(affine, axes, shape, name), notes: [...about, ...mended],
   };
@@ -129,14 +129,14 @@ function along(affine: number[][], axis: number): Vector {
 }
 
 /** World axes point right, anterior, superior; those that letters are read off left, posterior, superior. */
-export function lyingOn(affine: number[][], axes: Axis[] | null): ReturnType<typeof lyingOf> {
+export function lyingOn(affine: number[][], axes: Axis[] | null, plane = "axial"): ReturnType<typeof lyingOf> {
   if (!axes) return lyingOf(null);
   const [row, column] = axes.map((axis) => {
     const [x, y, z] = unit(stepAlong(affine, axis));
     return [-x, -y, z] as Vector;
   });
-  // The slices are those that are nearest to axial ones, however oblique.
-  return { ...lyingOf({ row, column }), headward: Math.sign(cross(row, column)[2]) };
+  // Axial slices are those that are nearest to axial ones, however oblique.
+  return { ...lyingOf({ row, column }), headward: plane === "axial" ? Math.sign(cross(row, column)[2]) : 0 };
 }
 
 /** The step in the patient from one pixel to the next of a row, a column or the slices. */

@@ -1,5 +1,6 @@
 """From colour or odd numbers to finite gray: the arithmetic shared by files and arrays."""
 
+from collections.abc import Sequence
 from typing import Final, overload
 
 import numpy as np
@@ -24,10 +25,12 @@ _LEAST_COLOR: Final = 0.125
 """Difference of the channels, as part of the brightest, from which a pixel has a colour."""
 _COLORED: Final = 0.2
 """Part of the pixels that are not black from which an image is in colours."""
-_VIVID: Final = (0.4, 0.5)
-"""Least difference of the channels of a vivid pixel, as part of its brightest one, and part of the
-pixels that are not black from which an image is vivid; of 12,000 MR images it is up to 0.07. The
-tint of a photographed screen is paler."""
+_VIVID_COLOR: Final = 0.4
+"""Difference of the channels, as part of the pixel's brightest one, from which a pixel is vivid.
+The tint of a photographed screen is paler."""
+_MOSTLY_VIVID: Final = 0.5
+"""Part of the pixels that are not black from which an image is vivid. It is at most 0.07 in each of
+12,000 MR images."""
 _LEAST_SHOWN: Final = 0.001
 _LOOKED_AT: Final = 4096
 """Pixels of an image that are looked at to see whether it is in colours."""
@@ -53,10 +56,19 @@ def color_notes(rgb: NDArray[np.generic]) -> tuple[str, ...]:
     least = _LEAST_COLOR * float(brightest.max())
     visible, difference = brightest > least, brightest - darkest
     not_black = int(visible.sum())
-    vivid, many = _VIVID
-    if not_black and int((visible & (difference >= vivid * brightest)).sum()) > many * not_black:
+    vivid = int((visible & (difference >= _VIVID_COLOR * brightest)).sum())
+    if not_black and vivid > _MOSTLY_VIVID * not_black:
         return (VIVID,)
     return (COLORED,) if int((difference > least).sum()) > _COLORED * not_black else ()
+
+
+def joint_notes(notes: Sequence[Sequence[str]]) -> list[str]:
+    """The notes of the images of one volume, each note once.
+
+    ``VIVID`` would reject all images, so one in colours among others only makes them coloured.
+    """
+    mixed = {} if all(VIVID in own for own in notes) else {VIVID: COLORED}
+    return list(dict.fromkeys(mixed.get(note, note) for own in notes for note in own))
 
 
 def luma(rgb: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -58,10 +58,13 @@ def _guided(frame: Frame, alike: Sequence[Frame], lines: Sequence[_Line]) -> Fra
         x, y, z = (float(value) for value in line.slope * at + line.offset)
         facts = msgspec.structs.replace(frame.facts, position_mm=(x, y, z))
         note = f"the slice's position is not stated; it is taken from {line.name}"
+        spacing, aspect = frame.spacing_mm, frame.aspect
+        if frame.turn is None and alike[0].turn and alike[0].turn.exchanged:
+            spacing, aspect = spacing and spacing[::-1], aspect and aspect[::-1]
         return msgspec.structs.replace(
             frame, facts=facts, row=alike[0].row, column=alike[0].column,
-            spacing_mm=frame.spacing_mm or alike[0].spacing_mm, turn=frame.turn or alike[0].turn,
-            notes=(*frame.notes, note),
+            spacing_mm=spacing or alike[0].spacing_mm, aspect=aspect,
+            turn=frame.turn or alike[0].turn, notes=(*frame.notes, note),
         )  # fmt: skip
     return msgspec.structs.replace(frame, notes=(*frame.notes, ALONE))
 

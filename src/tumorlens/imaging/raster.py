@@ -6,7 +6,7 @@ several pages give a stack of all images.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ from tumorlens.imaging.gray import (
     color_notes,
     finite,
     gray_bytes,
+    joint_notes,
     luma,
     without_value,
 )
@@ -175,6 +176,7 @@ def _decode_stack(image: Image.Image, pages: list[int], source: str) -> _Decoded
     """Read ``pages`` into (D, H, W), one at a time."""
     stack: NDArray[np.float32] | None = None
     first: _Decoded | None = None
+    notes: list[Sequence[str]] = []
     for index, page in enumerate(pages):
         image.seek(page)
         check_sides(*image.size, source)
@@ -191,9 +193,10 @@ def _decode_stack(image: Image.Image, pages: list[int], source: str) -> _Decoded
                 "do not form a stack; save them as single files"
             )
         stack[index] = decoded.samples
+        notes.append(decoded.notes)
     assert stack is not None
     assert first is not None
-    return _Decoded(stack, first.bit_depth, first.mode, (*first.notes, *_notes(image)))
+    return _Decoded(stack, first.bit_depth, first.mode, (*joint_notes(notes), *_notes(image)))
 
 
 def _load(image: Image.Image) -> Image.Image:

@@ -15,7 +15,7 @@ from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import Levels, holds_more, read_frames
 from tumorlens.imaging.facts import AcquisitionFacts, normal, plane_of
-from tumorlens.imaging.gray import COLORED, VIVID
+from tumorlens.imaging.gray import joint_notes
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.label_map import check_no_label_map
@@ -111,8 +111,8 @@ class _Reading:
         self.pixels = np.empty(shape, dtype=np.float32)
         self.is_read = np.zeros(len(stack.frames), dtype=np.bool_)
         self.failures: list[tuple[str, InputError]] = []
-        self._remarks: dict[str, None] = {}
-        self._some_is_gray = False
+        self._remarks: list[tuple[str, ...]] = []
+        self._more_frames = False
         self._looked_at: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         self._paddings: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
 
@@ -142,23 +142,17 @@ class _Reading:
                 raise CorruptInputError(f"{name}: changed while it was read")
             self.pixels[slots[index]] = pixels
             self.is_read[slots[index]] = True
-            self._remarks |= dict.fromkeys(plane.remarks)
-            self._some_is_gray |= VIVID not in plane.remarks
+            self._remarks.append(plane.remarks)
             if plane.stored is not None and plane.padding is not None:
                 self._paddings.append((plane.stored.ravel(), plane.padding.ravel()))
             if plane.unwindowed is not None and plane.windowed is not None:
                 self._looked_at.append((plane.unwindowed.ravel(), plane.windowed.ravel()))
-        if holds_more(dataset, name):
-            self._remarks[_MORE_FRAMES] = None
+        self._more_frames |= holds_more(dataset, name)
         self.failures.extend((name, error) for error in damaged[:1])
 
     def remarks(self) -> list[str]:
-        """What is odd about the pixels of the files, each once.
-
-        ``VIVID`` would reject all slices, so one in colours among others only makes them coloured.
-        """
-        mixed = {VIVID: COLORED} if self._some_is_gray else {}
-        return list(dict.fromkeys(mixed.get(remark, remark) for remark in self._remarks))
+        """What is odd about the pixels of the files, each once."""
+        return [*joint_notes(self._remarks), *([_MORE_FRAMES] if self._more_frames else [])]
 
     def padding_covers_the_head(self) -> bool:
         """Whether the range of padding takes part of the head, by all slices together."""

@@ -106,7 +106,7 @@ def _is_wider(samples: NDArray[Any], values: NDArray[Any], stored: int) -> bool:
     _, counts = np.unique(samples >> stored, return_counts=True)
     if (counts >= _SHOWN * samples.size).sum() > _PLANES:
         is_smoother = roughness(samples) < SMOOTHER * roughness(values)
-        return is_smoother and _carry(samples >> stored, values, stored)
+        return is_smoother and _are_digits(samples >> stored, values, stored)
     smoother = rougher = 0
     for axis in (0, 1):
         steps = np.abs(np.diff(samples.astype(np.int64), axis=axis))
@@ -116,10 +116,11 @@ def _is_wider(samples: NDArray[Any], values: NDArray[Any], stored: int) -> bool:
     return smoother > _WRAPPED * rougher
 
 
-def _carry(beside: NDArray[Any], values: NDArray[Any], stored: int) -> bool:
-    """Whether ``values`` (H, W) fall far back where what is ``beside`` them grows by 1, as digits.
+def _are_digits(beside: NDArray[Any], values: NDArray[Any], stored: int) -> bool:
+    """Whether both are digits of one number.
 
-    Overlays, however large and many, grow and end without regard to the values.
+    Then ``values`` (H, W) wrap around where the upper bits, ``beside``, grow by 1. Overlays,
+    however large and many, begin and end without regard to the values.
     """
     beside, values = beside.astype(np.int64), values.astype(np.int64)
     carries, steps = beside[:, 1:] - beside[:, :-1], values[:, 1:] - values[:, :-1]

@@ -96,8 +96,8 @@ _PRIVATE_B_VALUES: Final = (
     (0x0043, "GEMS_PARM_01", 0x39),
 )
 """Group, creator and element of the b-value where makers have one of their own."""
-_GE_COMPONENTS: Final = (MAGNITUDE, "phase", "real", "imaginary")
-"""Values 0 to 3 of GE's own element for the component, where ImageType has no word for it."""
+_GE_COMPONENTS: Final = {0: MAGNITUDE, 1: "phase", 2: "real", 3: "imaginary"}
+"""Values of GE's own element for the component, where ImageType has no word for it."""
 _GE_OFFSET: Final = 1_000_000_000
 """GE adds this to some b-values."""
 
@@ -196,7 +196,7 @@ def _component(dataset: Dataset, frame: int, words: tuple[str, ...]) -> str | No
 
 def _private_component(dataset: Dataset) -> str | None:
     stated = numbers(private_element(dataset, 0x0043, "GEMS_PARM_01", 0x2F), 1)
-    return dict(enumerate(_GE_COMPONENTS)).get(int(stated[0])) if stated else None
+    return _GE_COMPONENTS.get(int(stated[0])) if stated else None
 
 
 def _private_b_value(dataset: Dataset) -> float | None:

@@ -48,6 +48,7 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, str, str], ...]] = (
     (0, b"version https://git-lfs", "a pointer of Git LFS", _FETCH),
     (0, b"/annex/objects/", "a pointer of git-annex", _FETCH),
     (0, b"<!DOCTYPE html", "a web page", _FETCH),
+    (0, b"<!DOCTYPE HTML", "a web page", _FETCH),
     (0, b"<!doctype html", "a web page", _FETCH),
     (0, b"<html", "a web page", _FETCH),
 )
