@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tumorlens.imaging.facts import SliceFacts, Vector
 from tumorlens.imaging.placing import ALONE, with_positions
 from tumorlens.imaging.slice_ordering import Frame
+from tumorlens.imaging.turn import Turn
 
 AXIAL: tuple[Vector, Vector] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 
@@ -126,3 +127,15 @@ def test_its_own_spacing_stays_and_a_missing_one_is_that_of_the_others() -> None
         for given in ((0.5, 0.5), None)
     )
     assert (own, none) == ((0.5, 0.5), (1.0, 1.0))
+
+
+@pytest.mark.parametrize(("exchanged", "spacing"), [(True, (0.5, 2.0)), (False, (2.0, 0.5))])
+def test_a_slice_is_turned_as_the_others_with_its_own_spacing(
+    exchanged: bool, spacing: tuple[float, float]
+) -> None:
+    """Its spacing is that of the stored rows and columns, theirs that of the turned ones."""
+    turn = Turn(exchanged, rows_reversed=True, columns_reversed=False)
+    whole = slices(turn=turn, spacing_mm=spacing)
+    frames = without(whole, 2, turn=None, spacing_mm=(2.0, 0.5), aspect=(2.0, 0.5))
+    found = with_positions(frames)[2]
+    assert (found.turn, found.spacing_mm, found.aspect) == (turn, spacing, spacing)
