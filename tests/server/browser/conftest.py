@@ -85,7 +85,7 @@ def head_slices() -> NDArray[np.uint8]:
 def files(heads: list[NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """One image a class: PNG of 8 and 16 bits, gray and colour JPEG."""
     folder = tmp_path_factory.mktemp("page")
-    tinted = np.stack([heads[3], heads[3] // 2, heads[3] // 3], axis=-1)
+    tinted = np.stack([heads[3], heads[3] - heads[3] // 8, heads[3] - heads[3] // 4], axis=-1)
     made = {
         "glioma.png": encode.png(heads[0]),
         "meningioma-16.png": encode.png(heads[1].astype(np.uint16) * np.uint16(180)),
