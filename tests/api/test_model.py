@@ -14,6 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom import Dataset
 from tests.answers import OWN_WORDS
 
 import tumorlens
@@ -151,6 +152,46 @@ def test_what_numpy_can_read_is_an_array(model: tumorlens.Model, head: NDArray[n
         model.predict(tensor.float().requires_grad_())
 
 
+def test_masked_samples_are_not_read(model: tumorlens.Model, head: NDArray[np.uint8]) -> None:
+    outside = head <= np.median(head)
+    dark = np.where(outside, head[~outside].min(), head)
+    masked = np.ma.MaskedArray(np.where(outside, 255, head), outside)
+    assert one(model.predict(masked)).probabilities == one(model.predict(dark)).probabilities
+    with pytest.raises(InputError, match="every pixel is masked"):
+        model.predict(np.ma.MaskedArray(np.ones((64, 64)), True))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_an_array_with_opacity_is_one_error(
+    model: tumorlens.Model, head: NDArray[np.uint8], channels: int
+) -> None:
+    with pytest.raises(InputError, match=rf"{channels}\); must be \(H, W\), or \(H, W, 3\)"):
+        model.predict(np.dstack([head] * channels))
+
+
+def test_a_damaged_pillow_image_is_an_error_and_the_rest_is_answered(
+    model: tumorlens.Model, head: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    path = tmp_path / "cut.png"
+    Image.fromarray(head).save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with Image.open(path) as cut, pytest.raises(InputError, match="Pillow image cannot be read"):
+        model.predict(cut)
+    with Image.open(path) as cut:
+        found = several(model.predict([cut, head]))
+    assert [each.error is None for each in found] == [False, True]
+
+
+def test_a_path_of_bytes_or_too_long(model: tumorlens.Model, image: Path) -> None:
+    class OfBytes:
+        def __fspath__(self) -> bytes:
+            return os.fsencode(image)
+
+    assert one(model.predict(OfBytes())).error is None  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="cannot be opened"):
+        model.predict("a" * 5000)
+
+
 def test_several_paths_may_come_in_any_collection(model: tumorlens.Model, image: Path) -> None:
     paths = np.array([str(image), "gone.png"], dtype=object)
     for source in (paths, iter(paths), tuple(paths)):
@@ -194,7 +235,16 @@ def test_what_is_nothing_of_all_that_is_a_type_error(
 ) -> None:
     data = image.read_bytes()
     with image.open("rb") as file:
-        for source in (None, 3, data, bytearray(data), memoryview(data), file, {"a": head}):
+        for source in (
+            None,
+            3,
+            data,
+            bytearray(data),
+            memoryview(data),
+            file,
+            {"a": head},
+            Dataset(),
+        ):
             for given in (source, [source]):
                 with pytest.raises(TypeError, match=r"cannot be classified; accepted are a path"):
                     model.predict(given)  # type: ignore[arg-type]

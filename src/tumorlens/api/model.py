@@ -27,6 +27,8 @@ from tumorlens.reporting.html import render
 
 Progress = bool | Callable[[int, int], None]
 """Whether to show progress, or a function that is called with (done, total)."""
+_CHANNELS: Final = range(1, 5)
+"""Lengths of the last axis that are colours, with 2 and 4 an opacity: that is refused."""
 _SECONDS: Final = 0.2
 """Fewest seconds between two updates of the progress."""
 
@@ -173,7 +175,7 @@ def _image_of(source: Input, plane: str) -> MedicalImage:
 def _is_several(source: Single, *, volume: bool) -> bool:
     if isinstance(source, np.ndarray):
         return not volume and (
-            source.ndim > 3 or (source.ndim == 3 and source.shape[2] not in (1, 3))
+            source.ndim > 3 or (source.ndim == 3 and source.shape[2] not in _CHANNELS)
         )
     return isinstance(source, str | Path) and not finder.names_one(str(source))
 
@@ -193,7 +195,11 @@ def _opened(source: Single) -> finder.Found | MedicalImage | InputError:
         return error
 
 
-def _decoded(source: NDArray[np.generic] | MedicalImage | Encoded, *, volume: bool) -> MedicalImage:
+def _decoded(
+    source: NDArray[np.generic] | MedicalImage | Encoded | InputError, *, volume: bool
+) -> MedicalImage:
+    if isinstance(source, InputError):
+        raise source
     if isinstance(source, MedicalImage):
         return source
     if isinstance(source, Encoded):

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from tumorlens.errors import InputError
 from tumorlens.imaging.image import MedicalImage
 
 
@@ -38,7 +39,7 @@ class Encoded:
     data: bytes
 
 
-Single = str | Path | NDArray[np.generic] | MedicalImage | Encoded
+Single = str | Path | NDArray[np.generic] | MedicalImage | Encoded | InputError
 
 _ACCEPTED: Final = (
     "accepted are a path, an array (numpy, or what numpy can read, such as a torch tensor in CPU "
@@ -75,10 +76,14 @@ def _as_one(source: Any) -> Single | None:
     if isinstance(source, str | Path | np.ndarray | MedicalImage):
         return source
     if isinstance(source, os.PathLike):
-        return Path(source)
+        return Path(os.fsdecode(source))
     if _is_pillow(source):
         return _encoded(source)
-    return _as_array(source) if hasattr(source, "__array__") else None
+    if not hasattr(source, "__array__"):
+        return None
+    array = _as_array(source)
+    # A data set of DICOM, or a table: numpy puts any object into an array.
+    return None if array.dtype.kind in _NO_PIXELS and array.ndim != 1 else array
 
 
 def _as_array(source: Any) -> NDArray[np.generic]:
@@ -91,14 +96,22 @@ def _as_array(source: Any) -> NDArray[np.generic]:
 
 def _is_pillow(source: Any) -> bool:
     """Whether it is a Pillow image, without importing Pillow."""
-    return hasattr(source, "__array_interface__") and hasattr(source, "getbands")
+    # Of the type: the property of an image decodes its file, and raises if that is damaged.
+    return hasattr(type(source), "__array_interface__") and hasattr(source, "getbands")
 
 
-def _encoded(image: Any) -> Encoded:
-    """A lossless TIFF, so that palette, transparency and bit depth are read as from files."""
+def _encoded(image: Any) -> Encoded | InputError:
+    """A lossless TIFF, so that palette, transparency and bit depth are read as from files.
+
+    The error of a damaged image is an input too: among several, the others are answered.
+    """
     buffer = io.BytesIO()
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
+    try:
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+        image.load()  # a damaged file fails here, whatever the mode
+    except (OSError, ValueError, SyntaxError) as error:
+        return InputError(f"a Pillow image cannot be read: {error}")
     try:
         image.save(buffer, "TIFF", compression="raw")
     except (OSError, ValueError) as error:
@@ -114,6 +127,7 @@ def _is_collection(source: Any) -> TypeGuard[Iterable[Any]]:
         isinstance(source, Iterable)
         and not isinstance(source, bytes | bytearray | memoryview | Mapping)
         and not hasattr(source, "read")
+        and not hasattr(source, "__array__")
         and not _is_nibabel(source)
     )
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.errors import InputError
+from tumorlens.errors import BlankImageError, InputError
 from tumorlens.imaging.gray import Samples, color_notes, finite, gray_bytes, luma, without_value
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
@@ -16,9 +16,9 @@ SOURCE = "<array>"
 def from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImage:
     """Take (H, W) or (H, W, 1) gray or (H, W, 3) RGB of any boolean, integer or floating type.
 
-    An (H, W, 3) uint8 array gives the same pixels as the same image in an RGB file. NaN and
-    infinities become the smallest finite value. Raises ``InputError`` for any other shape or
-    type, ``LimitExceededError`` and ``BlankImageError`` as files do.
+    An (H, W, 3) uint8 array gives the same pixels as the same image in an RGB file. NaN,
+    infinities and masked samples become the smallest other value. Raises ``InputError`` for any
+    other shape or type, ``LimitExceededError`` and ``BlankImageError`` as files do.
     """
     pixels, bits = _numbers(pixels, source)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
@@ -49,10 +49,20 @@ def volume_from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> Medi
 
 def _numbers(pixels: NDArray[np.generic], source: str) -> tuple[NDArray[np.generic], int]:
     """The array, and the bits of a sample."""
-    pixels = np.asarray(pixels)
+    pixels = _without_masked(pixels, source)
     if pixels.dtype.kind not in "buif":
         raise InputError(f"{source}: samples of type {pixels.dtype}; they must be real numbers")
     return pixels, 1 if pixels.dtype.kind == "b" else pixels.dtype.itemsize * 8
+
+
+def _without_masked(pixels: NDArray[np.generic], source: str) -> NDArray[np.generic]:
+    """Masked samples become the smallest other one; below the mask, a fill value may lie."""
+    if not isinstance(pixels, np.ma.MaskedArray):
+        return np.asarray(pixels)
+    if pixels.size and not pixels.count():
+        raise BlankImageError(f"{source}: every pixel is masked")
+    filled: NDArray[np.generic] = pixels.filled(pixels.min() if pixels.count() else None)
+    return filled
 
 
 def _gray(pixels: NDArray[np.generic]) -> Samples:

@@ -142,14 +142,19 @@ def _is_dicom(part: Found) -> bool:
 
 def names_one(argument: str) -> bool:
     """Whether ``argument`` stands for one file, if for any: no folder, archive or pattern."""
-    if Path(argument).is_dir() or (not _exists(argument) and _MAGIC.intersection(argument)):
+    if _is_folder(argument) or (not _exists(argument) and _MAGIC.intersection(argument)):
         return False
     file = _look(argument, _Room(0))
     return file is None or file.kind != ZIP
 
 
+def _is_folder(path: str) -> bool:
+    # Path.is_dir raises for a name that is too long.
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def _resolve(path: str, room: "_Room") -> Found:
-    if Path(path).is_dir():
+    if _is_folder(path):
         return _search(path, room)
     file = _look(path, room)
     return _unpack(path) if file is not None and file.kind == ZIP else Found((file or File(path),))
