@@ -184,7 +184,7 @@ def test_a_list_in_utf_16_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         found("-")
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".CSV", ".tsv", ".Parquet"])
 def test_manifest(folder: Path, suffix: str) -> None:
     records = [Record(name, "glioma", "", "0" * 64, "", 1, 1, "L", name, "x")
                for name in ("b.png", "a.png")]  # fmt: skip

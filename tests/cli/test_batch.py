@@ -87,6 +87,15 @@ def test_wrong_usage(
     assert run(monkeypatch, folder, *out, "--bundle", "nothing") == 4
 
 
+def test_a_job_without_inputs_of_its_own_has_not_failed(
+    folder: Path, tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for order in ((0, 1), (1, 0)):
+        out = ("--out", tmp_path / f"out{order}", "--bundle", tiny_bundle, "--processes", 1)
+        jobs = [(*out, "--num-parts", 2, "--part-id", part) for part in order]
+        assert [run(monkeypatch, folder / "0.png", *job) for job in jobs] == [0, 0]
+
+
 def test_nothing_to_answer(
     tmp_path: Path, tiny_bundle: Path,
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],

@@ -100,6 +100,12 @@ def test_import_says_what_it_leaves_out(tmp_path: Path) -> None:
     assert labels == ["notumor", "tumor", "tumor"]
     for pair in ("yes", "=glioma"):
         assert run(*arguments, "--map", pair).exit_code == 2
+    result = run(*arguments, "--map", "yes=tumor", "--map", "yes=glioma")
+    assert result.exit_code == 2
+    assert "gives 'yes' two labels" in result.output
+    result = run(*arguments[:-1], "n.txt")
+    assert result.exit_code == 2
+    assert "does not end in .csv or .parquet" in result.output
     result = run(*arguments, "--map", "maybe=tumor")
     assert "holds no folder maybe, which --map names" in str(result.exception)
 

@@ -53,7 +53,7 @@ _RECORDS = st.lists(
 )
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "PARQUET"])
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -214,6 +214,11 @@ def test_bad_files_are_named(tmp_path: Path, name: str, content: bytes, message:
     with pytest.raises(ManifestError, match=message) as caught:
         Manifest.load(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def test_a_device_is_refused() -> None:
+    with pytest.raises(ManifestError, match="/dev/null: is a device"):
+        Manifest.load("/dev/null")
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none.parquet"])

@@ -227,4 +227,4 @@ def _standard_input() -> RawIOBase:
 
 
 def _is_manifest(path: str) -> bool:
-    return path.endswith((".csv", ".parquet")) and Path(path).is_file()
+    return path.lower().endswith((".csv", ".tsv", ".parquet")) and Path(path).is_file()

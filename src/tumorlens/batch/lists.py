@@ -9,7 +9,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Final
 
-from tumorlens.datasets.tables import separator_of, stated_separator
+from tumorlens.datasets.tables import is_parquet, separator_of, stated_separator
 from tumorlens.errors import BatchError
 from tumorlens.files import from_spreadsheet_safe
 
@@ -57,13 +57,13 @@ def manifest_paths(path: Path) -> Iterator[str]:
     Rows without a path are passed over. Raises ``BatchError`` where there is no such column, or
     the file is damaged.
     """
-    rows = _parquet_column(path) if path.suffix == ".parquet" else _csv_column(path)
+    rows = _parquet_column(path) if is_parquet(path) else _csv_column(path)
     yield from (str(path.parent / str(name)) for name in rows if name)
 
 
 def count_rows(path: Path) -> int | None:
     """About how many rows a manifest has; None where it is damaged."""
-    if path.suffix != ".parquet":
+    if not is_parquet(path):
         with path.open("rb") as file:
             return sum(1 for _ in file) - 1
     from tumorlens.batch.columns import arrow

@@ -125,7 +125,8 @@ def _show(report: "Report") -> None:
 def _finish(report: "Report", out: str) -> None:
     from tumorlens.batch.summary import SUMMARY, write_html
 
-    if not report.tally.inputs:
+    # Where the work is divided, all inputs may belong to the other jobs.
+    if report.inputs == 0:
         raise MissingInputError(f"{report.about.source}: contains no image")
     write_html(report, out)
     note(f"wrote {out}/{SUMMARY}")

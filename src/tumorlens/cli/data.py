@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tumorlens.datasets.manifest import Manifest, Record
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
+_MANIFESTS = (".csv", ".parquet")
 _SETS = (
     "nickparvar", "folder", "br35h-tumor", "brain-tumor-progression", "diverse", "heads", "more",
     "vs-seg-dicom",
@@ -89,6 +90,7 @@ def import_command(
             "--source, --map and --group-from are only for `folder`; "
             f"the classes of {image_set} are known"
         )
+    _check_suffix(output)
     mapping = _mapping(mapped)
     unreadable: Sequence[Record] = ()
     if image_set != "nickparvar" and (allow_partial or masks):
@@ -188,6 +190,12 @@ def _note_no_patients(listing: "Found") -> None:
         note(f"{said}; use --group-from to find the patient in file or folder names")
 
 
+def _check_suffix(output: Path) -> None:
+    if output.suffix.lower() not in _MANIFESTS:
+        reason = f"{str(output)!r} does not end in .csv or .parquet"
+        raise click.BadParameter(reason, param_hint="--output")
+
+
 def _mapping(mapped: Sequence[str]) -> dict[str, str]:
     """The labels that ``--map`` gives to folders; empty for a folder to leave out."""
     mapping = {}
@@ -195,7 +203,8 @@ def _mapping(mapped: Sequence[str]) -> dict[str, str]:
         name, equals, label = pair.partition("=")
         if not name.strip() or not equals:
             raise click.BadParameter(f"{pair!r} is not FOLDER=LABEL", param_hint="--map")
-        mapping[name] = label.strip()
+        if mapping.setdefault(name, label.strip()) != label.strip():
+            raise click.BadParameter(f"gives {name!r} two labels", param_hint="--map")
     return mapping
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tumorlens.datasets.manifest import INTEGERS, Manifest, stated_columns
+from tumorlens.datasets.tables import is_parquet
 
 CONFORMS_TO: Final = "http://mlcommons.org/croissant/1.0"
 _CONTEXT: Final[dict[str, Any]] = {
@@ -86,7 +87,7 @@ class About:
 def describe(manifest: Manifest, file: Path, about: About) -> dict[str, Any]:
     """The JSON-LD for the manifest in ``file``, to be written into the same folder."""
     table = "manifest"
-    parquet = file.suffix == ".parquet"
+    parquet = is_parquet(file)
     stated = {"license": about.licence, "url": about.url}
     return {
         "@context": _CONTEXT,

@@ -14,6 +14,7 @@ from tumorlens.datasets.class_folders import split_of
 from tumorlens.datasets.tables import (
     NumberedRow,
     Row,
+    is_parquet,
     read_csv,
     read_parquet,
     write_csv,
@@ -165,7 +166,7 @@ class Manifest:
             dict(zip(COLUMNS, dataclasses.astuple(record), strict=True)) for record in self.records
         ]
         with replacing(path) as temporary:
-            if path.suffix == ".parquet":
+            if is_parquet(path):
                 write_parquet(temporary, rows)
             else:
                 write_csv(temporary, rows, COLUMNS)
@@ -245,7 +246,7 @@ def stated_columns(path: str | Path) -> tuple[str, ...]:
 
 
 def _rows(path: Path) -> Sequence[NumberedRow]:
-    rows = read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
+    rows = read_parquet(path) if is_parquet(path) else read_csv(path)
     if not rows:
         raise ManifestError(f"{path}: the manifest lists no image")
     return rows

@@ -30,12 +30,20 @@ _WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
 """Columns whose cells never begin or end with a space."""
 
 
+def is_parquet(path: Path) -> bool:
+    """Whether the table at ``path`` is Parquet, by its suffix, and not CSV."""
+    return path.suffix.lower() == ".parquet"
+
+
 def read_csv(path: Path) -> Sequence[NumberedRow]:
     """Rows by column, as written by us or by a spreadsheet.
 
     Raises ``ManifestError``.
     """
     try:
+        # A device may never end. A pipe does.
+        if path.is_char_device() or path.is_block_device():
+            raise ManifestError(f"{path}: is a device, not a CSV file")
         data = path.read_bytes()
         if data.startswith(_WORKBOOKS):
             raise ManifestError(f"{path}: is a workbook of a spreadsheet; save it as CSV UTF-8")
