@@ -198,7 +198,7 @@ def _check_suffix(output: Path) -> None:
 
 def _mapping(mapped: Sequence[str]) -> dict[str, str]:
     """The labels that ``--map`` gives to folders; empty for a folder to leave out."""
-    mapping = {}
+    mapping: dict[str, str] = {}
     for pair in mapped:
         name, equals, label = pair.partition("=")
         if not name.strip() or not equals:
