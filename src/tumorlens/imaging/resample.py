@@ -59,10 +59,11 @@ def _moved(image: MedicalImage, by_mm: NDArray[np.float64]) -> AcquisitionFacts 
     if image.pixel_spacing_mm is None:
         return facts
     shift = by_mm @ np.array([facts.column_direction, facts.row_direction])
-    return msgspec.structs.replace(facts, slices=tuple(_at(one, shift) for one in facts.slices))
+    moved = tuple(_shifted(slice_facts, shift) for slice_facts in facts.slices)
+    return msgspec.structs.replace(facts, slices=moved)
 
 
-def _at(slice_facts: SliceFacts, shift: NDArray[np.float64]) -> SliceFacts:
+def _shifted(slice_facts: SliceFacts, shift: NDArray[np.float64]) -> SliceFacts:
     if slice_facts.position_mm is None:
         return slice_facts
     x, y, z = (float(value) for value in np.asarray(slice_facts.position_mm) + shift)

@@ -37,12 +37,12 @@ def examinations(
     """
     patients = _equal(_patients(paths, facts))
     of_patients = (SEVERAL_PATIENTS,) * (len(patients) > 1)
-    found = []
+    divided = []
     for patient in patients:
         visits = _visits([paths[k] for k in patient], [facts[k] for k in patient])
         notes = of_patients + (SEVERAL_VISITS,) * (len(visits) > 1)
-        found += [Examination([patient[k] for k in visit], notes) for visit in visits]
-    return found
+        divided += [Examination([patient[k] for k in visit], notes) for visit in visits]
+    return divided
 
 
 def _patients(paths: Sequence[str], facts: Sequence[AcquisitionFacts | None]) -> list[str]:

@@ -84,7 +84,9 @@ class _Work:
         # After a crash only a part of the study is answered here: that is no answer for all of it.
         if not asked["start"]:
             # By the client's names, which may state a patient or a visit.
-            named = [msgspec.structs.replace(one, path=renaming(one.path)) for one in answers]
+            named = [
+                msgspec.structs.replace(answer, path=renaming(answer.path)) for answer in answers
+            ]
             whole = renaming(renaming.whole)
             for study, _ in fuse_examinations(self._classifier, whole, named, facts):
                 yield part(records.record(study))
