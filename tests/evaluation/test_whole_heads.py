@@ -80,6 +80,16 @@ def test_each_kind_of_volume_has_its_own_thresholds_and_rejected_ones_have_no_sa
     assert fit_volume_decisions([*HEADS, odd], SLICES) != alone
 
 
+def test_false_alarms_are_limited_by_patients_not_by_volumes() -> None:
+    tumors = HEADS[10:]
+    axial = [head(f"h{k}", "notumor", 0.5 + 0.01 * k) for k in range(39)]
+    both = [*axial, *(one._replace(plane="sagittal") for one in axial)]
+    for healthy, highest in ((axial, 0.87), (axial[1:], 0.88), (both, 0.87)):
+        # Of 39 patients one may reach the threshold, of 38 none: one more is always expected.
+        rule = fit_volume_decisions([*tumors, *healthy], SLICES)["axial"]
+        assert rule.tumor_threshold == pytest.approx(highest, abs=1e-9)
+
+
 def test_a_lenient_rule_for_slices_lowers_no_threshold_of_a_volume() -> None:
     wrong = [head(f"w{k}", "meningioma", 0.9) for k in range(3)]
     own = fit_volume_decisions([*HEADS, *wrong], DecisionRule())["axial"].kind_threshold

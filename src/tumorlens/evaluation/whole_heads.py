@@ -16,10 +16,11 @@ from tumorlens.datasets.tables import read_index
 from tumorlens.errors import DatasetError, InputError
 from tumorlens.evaluation.abstention import WHOLE_HEADS, fit_thresholds
 from tumorlens.evaluation.metrics import correct_of
+from tumorlens.evaluation.small_samples import controlled_threshold
 from tumorlens.imaging import reader
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.volume import answer_image, whole_kind
-from tumorlens.labels import ANY_TUMOR, CLASSES, NO_TUMOR
+from tumorlens.labels import ANY_TUMOR, CLASSES, NO_TUMOR, NO_TUMOR_INDEX
 
 PLANES: Final = ("axial", "coronal", "sagittal")
 LEAST_NOTUMOR: Final = 0.67
@@ -72,8 +73,9 @@ def fit_volume_decisions(
 ) -> dict[WholeKind, DecisionRule]:
     """Thresholds for each kind of volume that ``heads`` has with and without a tumour.
 
-    The threshold for the kind is at least that for single slices, ``slices``, because there are
-    few volumes of each kind.
+    There are few volumes of each kind. So the threshold for the kind is at least that for single
+    slices, ``slices``, and the one for a tumour keeps the limit of false alarms for new patients
+    (``small_samples``): a head cut in two planes is one case, not two.
     """
     rules: dict[WholeKind, DecisionRule] = {}
     kinds: tuple[WholeKind, ...] = ("axial", "other")
@@ -85,11 +87,19 @@ def fit_volume_decisions(
         fitted = fit_thresholds(probabilities, correct_of([h.label for h in own]), WHOLE_HEADS)
         rules[kind] = DecisionRule(
             notumor_threshold=max(fitted.notumor_threshold, LEAST_NOTUMOR),
-            tumor_threshold=fitted.tumor_threshold,
+            tumor_threshold=max(fitted.tumor_threshold, _false_alarms(own)),
             kind_threshold=max(fitted.kind_threshold, slices.kind_threshold),
             chosen_on=chosen_on,
         )
     return rules
+
+
+def _false_alarms(heads: Sequence[WholeHead]) -> float:
+    """The lowest threshold for a tumour that few new patients without one reach."""
+    healthy = [head for head in heads if head.label == NO_TUMOR]
+    tumor = np.array([1.0 - head.probabilities[NO_TUMOR_INDEX] for head in healthy])
+    patients = [head.patient for head in healthy]
+    return controlled_threshold(tumor, patients, WHOLE_HEADS.alarms).threshold
 
 
 def _label(name: str) -> str | None:
