@@ -145,14 +145,14 @@ def test_other_diseases_are_told_by_what_they_were_answered_with(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("COLUMNS", "160")
     page = tmp_path_factory.getbasetemp() / "index.html"
-    evaluation_tables.show(few(classifier, others=SICK, twins=[True] + [False] * 5), page)
+    evaluation_tables.print_tables(few(classifier, others=SICK, twins=[True] + [False] * 5), page)
     shown = capsys.readouterr().out
     assert (
         "3 images of other diseases, for which no answer is correct: 2 glioma, 1 no tumour."
     ) in " ".join(shown.split())
     assert "6 images, 3 groups" in shown
     assert "5 images" not in shown, "a subset without intervals is only in the report"
-    evaluation_tables.show(few(classifier, 11, twins=[True] + [False] * 21), page)
+    evaluation_tables.print_tables(few(classifier, 11, twins=[True] + [False] * 21), page)
     shown = capsys.readouterr().out
     assert "21 images, 11 groups" in shown
     assert "other diseases" not in shown

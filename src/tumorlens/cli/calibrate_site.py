@@ -1,16 +1,26 @@
-"""``tumorlens calibrate`` for a site: a new bundle from labelled local cases."""
+"""``tumorlens calibrate`` for a site: a new bundle from labelled local cases.
+
+The command imports this module only when it is run, because it is slow to import.
+"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tumorlens import bundle as bundles
 from tumorlens.cli import terminal
+from tumorlens.cli.progress import bars
+from tumorlens.datasets import splits
+from tumorlens.datasets.manifest import Manifest
+from tumorlens.datasets.splits import TRAIN, VALIDATION
+from tumorlens.errors import OutputExistsError, SplitError
+from tumorlens.evaluation import site
+from tumorlens.evaluation.site import SiteResult
+from tumorlens.inference.classifier import Classifier
+from tumorlens.reporting import site_report
 from tumorlens.text import percent
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from tumorlens.datasets.manifest import Manifest
-    from tumorlens.evaluation.site import SiteResult
 
 
 def calibrate_site(
@@ -21,21 +31,13 @@ def calibrate_site(
     With a split, only its train and validation parts are used, so that the new bundle can be
     evaluated on the test part.
     """
-    from tumorlens import bundle as bundles
-    from tumorlens.cli import progress as progress_bars
-    from tumorlens.datasets.manifest import Manifest
-    from tumorlens.errors import OutputExistsError
-    from tumorlens.evaluation import site
-    from tumorlens.inference.classifier import Classifier
-    from tumorlens.reporting import site_report
-
     parent = bundles.load(given)
     folder = output or Path(f"{parent.info.name}-{data.stem}")
     if folder.exists():
         raise OutputExistsError(f"{folder} exists already; name another folder with --output")
     manifest = _chosen(Manifest.load(data), split_name, data)
     site.require_unseen(parent, manifest.records)
-    with progress_bars.bars() as progress:
+    with bars() as progress:
         cases = site.read_cases(Classifier(parent), manifest, progress("reading cases"))
         site_result = site.calibrate_to_site(
             parent, cases, name=folder.name, data_sha256=manifest.sha256, coverage=coverage
@@ -45,13 +47,8 @@ def calibrate_site(
     _show(site_result, folder, page)
 
 
-def _chosen(manifest: "Manifest", split_name: str | None, data: Path) -> "Manifest":
+def _chosen(manifest: Manifest, split_name: str | None, data: Path) -> Manifest:
     """The images to calibrate on; raises ``SplitError`` for none."""
-    from tumorlens.datasets import splits
-    from tumorlens.datasets.manifest import Manifest
-    from tumorlens.datasets.splits import TRAIN, VALIDATION
-    from tumorlens.errors import SplitError
-
     if split_name is None:
         return manifest
     split = splits.load(split_name, data.parent)
@@ -62,34 +59,25 @@ def _chosen(manifest: "Manifest", split_name: str | None, data: Path) -> "Manife
     return Manifest(records, manifest.folder)
 
 
-def _show(site_result: "SiteResult", folder: Path, page: Path) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    from tumorlens.reporting import site_report
-
+def _show(site_result: SiteResult, folder: Path, page: Path) -> None:
     console = Console()
     console.print(_performance(site_result))
     if site_result.shifts is None:
         console.print(Text(site_report.NO_REFERENCE, "yellow"))
     else:
         console.print(_drift(site_result))
-    for title, lines in (
-        ("Fitted to the site", site_result.fit.fitted),
-        ("Not fitted", site_result.fit.unfitted),
-    ):
-        for line in lines:
-            console.print(Text(f"{title}: {line}"), soft_wrap=True)
+    lines = [f"Fitted to the site: {line}" for line in site_result.fit.fitted]
+    lines += [f"Not fitted: {line}" for line in site_result.fit.unfitted]
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
     for line in site_report.remarks(site_result):
         console.print(Text(line, "yellow"), soft_wrap=True)
     terminal.finish(console, Bundle=folder, Report=page)
 
 
-def _performance(site_result: "SiteResult") -> "Table":
-    from tumorlens.reporting import site_report
-
-    site, info = site_result.site, site_result.bundle.info
-    title = f"{info.name}: {site.patients} patients, {site.images} images of this site"
+def _performance(site_result: SiteResult) -> Table:
+    record, info = site_result.site, site_result.bundle.info
+    title = f"{info.name}: {record.patients} patients, {record.images} images of this site"
     columns = ("", site_result.parent.info.name, "calibrated, cross-validated")
     table = terminal.table(title, *columns)
     for name, before, after in site_report.performance_rows(site_result):
@@ -97,7 +85,7 @@ def _performance(site_result: "SiteResult") -> "Table":
     return table
 
 
-def _drift(site_result: "SiteResult") -> "Table":
+def _drift(site_result: SiteResult) -> Table:
     table = terminal.table(
         "Are the local images like the training images?",
         "", "training", "here", "outside the middle 98%", "distance", "",

@@ -1,16 +1,10 @@
 """``tumorlens compare``: several bundles on the same images, with paired differences."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from tumorlens.cli import options, terminal
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from tumorlens.evaluation.comparison import Comparison
+from tumorlens.cli import options
 
 
 @click.command(
@@ -45,6 +39,7 @@ def command(
     """
     from tumorlens.bundle import load
     from tumorlens.cli.evaluate import command_line
+    from tumorlens.cli.evaluation_tables import print_comparison
     from tumorlens.cli.progress import bars
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest, join
@@ -74,67 +69,4 @@ def command(
             classifiers, manifest, split, part=part, sampling=Sampling(resamples, seed),
             command=line, progress=progress("scoring"),
         )  # fmt: skip
-    _show(comparison, comparison_report.write(report, comparison))
-
-
-def _show(comparison: "Comparison", page: Path) -> None:
-    """Print both tables, then the warnings, then the path of the report."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console()
-    console.print(_metrics(comparison))
-    console.print(_differences(comparison))
-    for network in comparison.networks:
-        style = "yellow" if network.evaluation.quotable else "red"
-        for warning in network.evaluation.warnings:
-            console.print(Text(f"{network.name}: {warning.text}", style))
-    terminal.finish(console, Report=page)
-
-
-def _metrics(comparison: "Comparison") -> "Table":
-    from tumorlens.cli.evaluation_tables import intervals
-    from tumorlens.evaluation import metrics
-    from tumorlens.evaluation.comparison import COMPARED
-    from tumorlens.reporting.evaluation_report import show, titles
-
-    first = comparison.first.evaluation
-    classes, groups = first.classes, first.measured[0].groups
-    split, images = first.plan.split.info.name, len(first.records)
-    title = f"{split}, {first.part}: {images} images, {groups} groups"
-    names = (network.name for network in comparison.networks)
-    table = terminal.table(f"{title} ({intervals(groups)})", "", *names)
-    for metric in metrics.asked(COMPARED, classes):
-        row = (
-            show(metric, network.evaluation.estimates[metric]) for network in comparison.networks
-        )
-        table.add_row(titles(classes)[metric], *row)
-    return table
-
-
-def _differences(comparison: "Comparison") -> "Table":
-    from tumorlens.evaluation import metrics
-    from tumorlens.evaluation.comparison import COMPARED
-    from tumorlens.reporting.comparison_report import show_difference, show_p
-    from tumorlens.reporting.evaluation_report import titles
-
-    differences, classes = comparison.differences, comparison.first.evaluation.classes
-    title = f"Difference from {comparison.first.name}, paired"
-    table = terminal.table(title, "", *(difference.name for difference in differences))
-    for metric in metrics.asked(COMPARED, classes):
-        cells = (
-            show_difference(metric, difference.estimates[metric]) for difference in differences
-        )
-        table.add_row(titles(classes)[metric], *cells)
-    table.add_section()
-    table.add_row(
-        "only this bundle correct", *(str(difference.only_right) for difference in differences)
-    )
-    table.add_row(
-        f"only {comparison.first.name} correct",
-        *(str(difference.only_reference_right) for difference in differences),
-    )
-    table.add_row(
-        "McNemar's exact test, p", *(show_p(difference.p_value) for difference in differences)
-    )
-    return table
+    print_comparison(comparison, comparison_report.write(report, comparison))

@@ -3,7 +3,7 @@
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,10 +100,8 @@ def split_command(
     if protocol is not None:
         split = public_splits.make(manifest, protocol)
     else:
-        _note_two_labels(manifest)
-        _note_repeated(manifest)
-        if not folders:
-            _note_published(manifest)
+        for doubt in _doubts(manifest, folders=folders):
+            note(doubt)
         groups = _groups(manifest, manifest_path, group, near_duplicates and not folders)
         how: dict[str, Any] = {"seed": seed, "groups": groups, "stratify": stratify}
         if folders:
@@ -146,31 +144,23 @@ def _with_several(pairs: Iterable[tuple[Hashable, str]]) -> int:
     return sum(count > 1 for count in Counter(key for key, _ in set(pairs)).values())
 
 
-def _note_two_labels(manifest: "Manifest") -> None:
-    """Note how many images, by their bytes or pixels, are listed with two classes."""
-    number = _with_several((r.pixel_sha256 or r.sha256, r.label) for r in manifest)
-    if number:
-        note(
-            f"{counted(number, 'image')} {is_or_are(number)} listed with two classes; see "
+def _doubts(manifest: "Manifest", *, folders: bool) -> Iterator[str]:
+    """What may be wrong with the rows of a manifest that is to be split, for a note each."""
+    two_labels = _with_several((r.pixel_sha256 or r.sha256, r.label) for r in manifest)
+    if two_labels:
+        yield (
+            f"{counted(two_labels, 'image')} {is_or_are(two_labels)} listed with two classes; see "
             "`tumorlens data audit`"
         )
-
-
-def _note_repeated(manifest: "Manifest") -> None:
-    """Note how many rows list a file that another row lists already."""
-    number = len(manifest) - len({os.path.normpath(record.path) for record in manifest})
-    if number:
-        note(
-            f"{counted(number, 'row')} of the manifest repeat{'s' if number == 1 else ''} the path "
-            "of another row, and each counts as an image; delete what was listed by mistake"
+    repeated = len(manifest) - len({os.path.normpath(record.path) for record in manifest})
+    if repeated:
+        yield (
+            f"{counted(repeated, 'row')} of the manifest repeat{'s' if repeated == 1 else ''} the "
+            "path of another row, and each counts as an image; delete what was listed by mistake"
         )
-
-
-def _note_published(manifest: "Manifest") -> None:
-    """Note that the split in the manifest is not used."""
     published = sorted({record.split for record in manifest if record.split})
-    if published:
-        note(f"the split in the manifest ({', '.join(published)}) is not used; --folders keeps it")
+    if published and not folders:
+        yield f"the split in the manifest ({', '.join(published)}) is not used; --folders keeps it"
 
 
 def _groups(manifest: "Manifest", path: Path, rule: str, search: bool) -> list[str]:
@@ -195,9 +185,8 @@ def _groups(manifest: "Manifest", path: Path, rule: str, search: bool) -> list[s
             note(f"{images} could not be compared with the others: {unread[0]}")
     apart = joined_groups(manifest.records, named)
     groups = joined_groups(manifest.records, named, pairs)
-    if rule == "group":
-        _note_crossing_patients(manifest, groups)
-    _note_alike(named)
+    for doubt in _doubts_of_groups(manifest, named, groups if rule == "group" else ()):
+        note(doubt)
     before, after = len(set(apart)), len(set(groups))
     if after < before:
         largest = Counter(groups).most_common(1)[0][1]
@@ -209,23 +198,24 @@ def _groups(manifest: "Manifest", path: Path, rule: str, search: bool) -> list[s
     return groups
 
 
-def _note_crossing_patients(manifest: "Manifest", groups: Sequence[str]) -> None:
-    """Note how many patients are in several groups."""
-    pairs = zip(manifest, groups, strict=True)
-    number = _with_several(((r.source, r.patient), group) for r, group in pairs if r.patient)
-    if number:
-        note(
-            f"{counted(number, 'patient')} of the manifest {is_or_are(number)} in several groups, "
-            "which may go to different parts; --group patient keeps each patient together"
+def _doubts_of_groups(
+    manifest: "Manifest", named: Sequence[str], groups: Sequence[str]
+) -> Iterator[str]:
+    """What may be wrong with the names of groups, for a note each.
+
+    ``groups`` are the joined ones of the column group; empty where another rule names the patient.
+    """
+    pairs = zip(manifest, groups, strict=False)
+    several = _with_several(((r.source, r.patient), group) for r, group in pairs if r.patient)
+    if several:
+        yield (
+            f"{counted(several, 'patient')} of the manifest {is_or_are(several)} in several "
+            "groups, which may go to different parts; --group patient keeps each patient together"
         )
-
-
-def _note_alike(groups: Sequence[str]) -> None:
-    """Note how many groups differ only in upper and lower case."""
-    number = _with_several((group.casefold(), group) for group in groups)
-    if number:
-        note(
-            f"{counted(number, 'group')} {is_or_are(number)} written in upper and lower case and "
+    alike = _with_several((group.casefold(), group) for group in named)
+    if alike:
+        yield (
+            f"{counted(alike, 'group')} {is_or_are(alike)} written in upper and lower case and "
             "counted as different groups; write each in one way"
         )
 
@@ -270,11 +260,11 @@ def _note_missing(manifest: "Manifest", parts: Sequence[str]) -> None:
     for record, part in zip(manifest, parts, strict=True):
         held[part].add(record.label)
     labels = sorted_labels(record.label for record in manifest)
-    missing = {
-        part: [name for name in labels if name not in held[part]]
+    said = [
+        f"{part} ({_named(missing)})"
         for part in sorted(held.keys() - {EXCLUDED})
-    }
-    said = [f"{part} ({_named(names)})" for part, names in missing.items() if names]
+        if (missing := [name for name in labels if name not in held[part]])
+    ]
     if said:
         note(
             f"no image of some classes in {', '.join(said)}: there are too few groups of them. "

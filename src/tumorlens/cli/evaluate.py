@@ -116,7 +116,7 @@ def command(
                 plan, manifest, part, corruption_images, reference, device, sampling, progress
             )
     page = evaluation_report.write(report, evaluation, manifest, **further)
-    evaluation_tables.show(evaluation, page, **further)
+    evaluation_tables.print_tables(evaluation, page, **further)
 
 
 def _plan(

@@ -1,21 +1,27 @@
-"""What ``tumorlens evaluate`` prints: the main numbers, warnings, and where the report is."""
+"""What ``tumorlens evaluate`` and ``compare`` print: numbers, warnings, the report's path.
+
+Commands import this module only when they are run, because it is slow to import.
+"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from tumorlens.cli import terminal
-from tumorlens.labels import UNANSWERABLE
+from tumorlens.evaluation import metrics, record
+from tumorlens.evaluation.breakdown import Breakdown
+from tumorlens.evaluation.comparison import COMPARED, Comparison
+from tumorlens.evaluation.conformal import Sets
+from tumorlens.evaluation.corruptions.run import Corruptions
+from tumorlens.evaluation.evaluator import Evaluation
+from tumorlens.evaluation.probes.result import ProbeResult
+from tumorlens.evaluation.resampling import MIN_GROUPS
+from tumorlens.labels import UNANSWERABLE, ClassSet
+from tumorlens.reporting.comparison_report import show_difference, show_p
+from tumorlens.reporting.evaluation_report import comparison, set_rows, show, show_rate, titles
 from tumorlens.text import percent
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from tumorlens.evaluation.breakdown import Breakdown
-    from tumorlens.evaluation.conformal import Sets
-    from tumorlens.evaluation.corruptions.run import Corruptions
-    from tumorlens.evaluation.evaluator import Evaluation
-    from tumorlens.evaluation.probes.result import ProbeResult
-    from tumorlens.labels import ClassSet
 
 _SHOWN = (
     "missed_tumor_rate", "false_alarm_rate", "log_loss", "macro_f1", "mcc",
@@ -23,18 +29,13 @@ _SHOWN = (
 )  # fmt: skip
 
 
-def show(
-    evaluation: "Evaluation",
+def print_tables(
+    evaluation: Evaluation,
     page: Path,
-    probes: "tuple[ProbeResult, ...]" = (),
-    corruptions: "Corruptions | None" = None,
+    probes: tuple[ProbeResult, ...] = (),
+    corruptions: Corruptions | None = None,
 ) -> None:
     """Print the tables, then the warnings, then the path of the report."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from tumorlens.evaluation import record
-
     console = Console()
     style = "" if evaluation.quotable else "red"
     console.print(_main(evaluation, style))
@@ -58,19 +59,13 @@ def show(
 
 def intervals(groups: int) -> str:
     """The kind of the intervals in a table, or why there are none."""
-    from tumorlens.evaluation.resampling import MIN_GROUPS
-
     if groups < MIN_GROUPS:
         return f"no intervals: fewer than {MIN_GROUPS} groups"
     return "95% intervals over groups"
 
 
-def _main(evaluation: "Evaluation", style: str) -> "Table":
+def _main(evaluation: Evaluation, style: str) -> Table:
     """Metrics of each subset in a column, then the controls and, for its images, the paper."""
-    from tumorlens.evaluation import metrics
-    from tumorlens.evaluation.resampling import MIN_GROUPS
-    from tumorlens.reporting.evaluation_report import comparison, show, titles
-
     # Subsets without intervals are shown only in the report.
     subsets = [m for m in evaluation.measured if m.groups >= MIN_GROUPS or m.subset.name == "all"]
     name, split = evaluation.title, evaluation.plan.split.info.name
@@ -100,10 +95,7 @@ def _main(evaluation: "Evaluation", style: str) -> "Table":
     return table
 
 
-def _breakdown(breakdown: "Breakdown", style: str, evaluation: "Evaluation") -> "Table":
-    from tumorlens.evaluation import metrics
-    from tumorlens.reporting.evaluation_report import show, titles
-
+def _breakdown(breakdown: Breakdown, style: str, evaluation: Evaluation) -> Table:
     rates = metrics.asked(metrics.RATES, evaluation.classes)
     table = terminal.table(f"By {breakdown.title.lower()}", "", "images (groups)")
     for metric in rates:
@@ -119,9 +111,7 @@ def _breakdown(breakdown: "Breakdown", style: str, evaluation: "Evaluation") -> 
     return table
 
 
-def _probes(findings: "tuple[ProbeResult, ...]") -> "Table":
-    from tumorlens.reporting.evaluation_report import show_rate
-
+def _probes(findings: tuple[ProbeResult, ...]) -> Table:
     table = terminal.table("Probes for shortcuts", "", "images", "share", "expected")
     for finding in findings:
         if not finding.rates:
@@ -134,9 +124,7 @@ def _probes(findings: "tuple[ProbeResult, ...]") -> "Table":
     return table
 
 
-def _corruptions(corruptions: "Corruptions") -> "Table":
-    from tumorlens.reporting.evaluation_report import show_rate
-
+def _corruptions(corruptions: Corruptions) -> Table:
     title = f"Errors on {corruptions.images} corrupted images (strength 1 to 5); uncorrupted "
     relative = [] if corruptions.reference is None else ["relative"]
     table = terminal.table(
@@ -153,9 +141,7 @@ def _corruptions(corruptions: "Corruptions") -> "Table":
     return table
 
 
-def _sets(sets: "Sets", style: str, classes: "ClassSet") -> "Table":
-    from tumorlens.reporting.evaluation_report import set_rows, show_rate
-
+def _sets(sets: Sets, style: str, classes: ClassSet) -> Table:
     table = terminal.table(
         f"Prediction sets, stated coverage {percent(sets.stated, 0)} (95% intervals)",
         "", "images", "coverage", "binomial interval", "mean size", "one class",
@@ -173,10 +159,8 @@ def _sets(sets: "Sets", style: str, classes: "ClassSet") -> "Table":
     return table
 
 
-def _others(evaluation: "Evaluation") -> str:
-    from tumorlens.evaluation.record import answers
-
-    table = answers(evaluation)
+def _others(evaluation: Evaluation) -> str:
+    table = record.answers(evaluation)
     rows = [table[name] for name in UNANSWERABLE if name in table]
     names = evaluation.classes.display_names
     counts = {name: sum(row[name] for row in rows) for name in names}
@@ -184,3 +168,53 @@ def _others(evaluation: "Evaluation") -> str:
     return (
         f"{sum(counts.values())} images of other diseases, for which no answer is correct: {said}."
     )
+
+
+def print_comparison(comparison: Comparison, page: Path) -> None:
+    """Print both tables, then the warnings, then the path of the report."""
+    console = Console()
+    console.print(_compared_metrics(comparison))
+    console.print(_differences(comparison))
+    for network in comparison.networks:
+        style = "yellow" if network.evaluation.quotable else "red"
+        for warning in network.evaluation.warnings:
+            console.print(Text(f"{network.name}: {warning.text}", style))
+    terminal.finish(console, Report=page)
+
+
+def _compared_metrics(comparison: Comparison) -> Table:
+    first = comparison.first.evaluation
+    classes, groups = first.classes, first.measured[0].groups
+    split, images = first.plan.split.info.name, len(first.records)
+    title = f"{split}, {first.part}: {images} images, {groups} groups"
+    names = (network.name for network in comparison.networks)
+    table = terminal.table(f"{title} ({intervals(groups)})", "", *names)
+    for metric in metrics.asked(COMPARED, classes):
+        row = (
+            show(metric, network.evaluation.estimates[metric]) for network in comparison.networks
+        )
+        table.add_row(titles(classes)[metric], *row)
+    return table
+
+
+def _differences(comparison: Comparison) -> Table:
+    differences, classes = comparison.differences, comparison.first.evaluation.classes
+    title = f"Difference from {comparison.first.name}, paired"
+    table = terminal.table(title, "", *(difference.name for difference in differences))
+    for metric in metrics.asked(COMPARED, classes):
+        cells = (
+            show_difference(metric, difference.estimates[metric]) for difference in differences
+        )
+        table.add_row(titles(classes)[metric], *cells)
+    table.add_section()
+    table.add_row(
+        "only this bundle correct", *(str(difference.only_right) for difference in differences)
+    )
+    table.add_row(
+        f"only {comparison.first.name} correct",
+        *(str(difference.only_reference_right) for difference in differences),
+    )
+    table.add_row(
+        "McNemar's exact test, p", *(show_p(difference.p_value) for difference in differences)
+    )
+    return table
