@@ -84,12 +84,9 @@ def train(
 def _config(
     recipe: str | Path, settings: Mapping[str, Any], epochs: int | None, seed: int | None
 ) -> TrainConfig:
-    overrides = [f"{key}={_toml(value)}" for key, value in settings.items()]
-    config = TrainConfig.from_toml(recipe_path(recipe), overrides)
     changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
-    return msgspec.structs.replace(config, **changes)
-
-
-def _toml(value: Any) -> str:
-    """A value as TOML; for numbers, strings, booleans and lists it is the same as JSON."""
-    return msgspec.json.encode(value).decode()
+    # TOML of numbers, strings, booleans and lists is the same as JSON.
+    overrides = [
+        f"{k}={msgspec.json.encode(v).decode()}" for k, v in {**settings, **changes}.items()
+    ]
+    return TrainConfig.from_toml(recipe_path(recipe), overrides)

@@ -100,18 +100,15 @@ class Answerer:
 
     def _study(self, results: Sequence["_Answered"]) -> Iterator[Row]:
         """The row of a study of several series, with one hash for all of them."""
-        usable = [
-            (answered.result, answered)
-            for answered in results
-            if not isinstance(answered.result, Failure)
-        ]
-        answers, facts = (
-            [answered for answered, _ in usable],
-            [answered.facts for _, answered in usable],
-        )
+        answers, facts, hashes = [], [], []
+        for result, digest, of_series in results:
+            if not isinstance(result, Failure):
+                answers.append(result)
+                facts.append(of_series)
+                hashes.append(digest)
         path = study_path(answers)
         for study, indices in fuse_examinations(self._classifier, path, answers, facts):
-            digests = "".join(usable[index][1].digest for index in indices)
+            digests = "".join(hashes[index] for index in indices)
             yield from _rows_of(study, hashlib.sha256(digests.encode("ascii")).hexdigest())
 
     def _answered(

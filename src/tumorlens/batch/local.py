@@ -45,7 +45,7 @@ class LocalEngine:
         try:
             yield from work.results(len(lanes))
         finally:
-            work.stop()
+            work.stopped = True
             for lane in lanes:
                 lane.kill()
             for lane in lanes:
@@ -69,12 +69,8 @@ class _Work:
             return None if self.stopped else chunk
 
     def give(self, result: Any) -> None:
-        """Hand over a tally, an error, or that a thread is done."""
+        """Hand over a tally, an error, or ``_DONE``."""
         self._results.put(result)
-
-    def stop(self) -> None:
-        """No more chunks."""
-        self.stopped = True
 
     def results(self, lanes: int) -> Iterator[Tally]:
         """Tallies as they come, until all threads are done; raise the first error."""

@@ -64,13 +64,11 @@ class _Crew:
         """By the promise of an answer: who gives it, and what was asked."""
 
     def hire(self) -> Any:
-        """One more actor, wherever Ray has a core."""
         actor = self._ray.remote(num_cpus=1)(_Actor).remote(self._setup, str(Path.cwd()))
         self._actors.append(actor)
         return actor
 
     def start(self, actor: Any, chunk: Chunk) -> None:
-        """Ask for a chunk."""
         careful = self._lost.get(chunk.id, 0) >= _TRIES
         self.busy[actor.commit.remote(chunk, careful)] = (actor, chunk)
 
@@ -90,7 +88,6 @@ class _Crew:
             raise BatchError(f"an actor failed: {str(error.cause).strip()}") from error
 
     def dismiss(self) -> None:
-        """End the actors: nothing more is wanted."""
         for actor in self._actors:
             self._ray.kill(actor)
 

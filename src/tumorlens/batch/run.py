@@ -133,7 +133,9 @@ class Batch:
         for tally in engine.run(self._setup, self._missing(discovery, done, mine, watch)):
             answered += tally.inputs
             watch(tally)
-        self._remove(done - mine.keys())
+        # What these were made of is no longer in the input, or in another chunk now.
+        for chunk_id in done - mine.keys():
+            self._store.delete(f"{RECORDS}/{part_name(self.about.key, chunk_id)}")
         self._sweep()
         self._note(
             complete=True, inputs=sum(mine.values()), answered=answered,
@@ -184,11 +186,6 @@ class Batch:
                 self._store.delete(name)
             else:
                 yield chunk_id
-
-    def _remove(self, stale: set[str]) -> None:
-        """The input has changed: what these were made of is gone, or in another chunk now."""
-        for chunk_id in stale:
-            self._store.delete(f"{RECORDS}/{part_name(self.about.key, chunk_id)}")
 
     @property
     def _ending(self) -> str:

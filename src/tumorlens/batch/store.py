@@ -35,56 +35,47 @@ class Store(Protocol):
         """Remove what killed processes left half written; ``""`` is the folder of the batch."""
 
 
-class LocalStore:
+class _LocalStore:
     """A folder of this machine, or one that several machines share."""
 
     def __init__(self, folder: str) -> None:
-        """The folder is made when something is written."""
         self._folder = Path(folder)
 
     def names(self, folder: str) -> Iterator[str]:
-        """See ``Store``; what is being written begins with a dot."""
         path = self._folder / folder
-        if path.is_dir():
+        if path.is_dir():  # what is being written begins with a dot
             yield from (file.name for file in path.iterdir() if not file.name.startswith("."))
 
     def write(self, name: str, data: bytes) -> None:
-        """See ``Store``."""
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_synced(path, data)
 
     def read(self, name: str) -> bytes | None:
-        """See ``Store``."""
         try:
             return (self._folder / name).read_bytes()
         except FileNotFoundError:
             return None
 
     def open(self, name: str) -> Any:
-        """See ``Store``."""
         return (self._folder / name).open("rb")
 
     def delete(self, name: str) -> None:
-        """See ``Store``."""
         (self._folder / name).unlink(missing_ok=True)
 
     def sweep(self, folder: str) -> None:
-        """See ``Store``."""
         files.sweep(self._folder / folder)
 
 
-class RemoteStore:
+class _RemoteStore:
     """A prefix of an object store, through fsspec."""
 
     def __init__(self, url: str) -> None:
-        """Raise ``MissingExtraError`` where the scheme needs a package that is not there."""
         self._url = url
         self._system, path = of_url(url)
         self._path = path.rstrip("/")
 
     def names(self, folder: str) -> Iterator[str]:
-        """See ``Store``."""
         self._system.invalidate_cache()
         try:
             paths = self._system.ls(f"{self._path}/{folder}", detail=False)
@@ -93,13 +84,11 @@ class RemoteStore:
         yield from (posixpath.basename(name) for name in paths)
 
     def write(self, name: str, data: bytes) -> None:
-        """See ``Store``."""
         path = f"{self._path}/{name}"
         self._system.makedirs(posixpath.dirname(path), exist_ok=True)
         self._system.pipe_file(path, data)
 
     def read(self, name: str) -> bytes | None:
-        """See ``Store``."""
         try:
             with reaching(self._url):
                 data: bytes = self._system.cat_file(f"{self._path}/{name}")
@@ -108,19 +97,20 @@ class RemoteStore:
         return data
 
     def open(self, name: str) -> Any:
-        """See ``Store``."""
         return self._system.open(f"{self._path}/{name}", "rb")
 
     def delete(self, name: str) -> None:
-        """See ``Store``."""
         path = f"{self._path}/{name}"
         if self._system.exists(path):
             self._system.rm_file(path)
 
     def sweep(self, folder: str) -> None:
-        """See ``Store``: an object that did not arrive as a whole is not there."""
+        """Nothing to do: an object that did not arrive as a whole is not there."""
 
 
 def open_store(location: str) -> Store:
-    """The store at a path or URL."""
-    return RemoteStore(location) if is_remote(location) else LocalStore(location)
+    """The store at a path or URL.
+
+    Raises ``MissingExtraError`` where the scheme needs a package that is not there.
+    """
+    return _RemoteStore(location) if is_remote(location) else _LocalStore(location)

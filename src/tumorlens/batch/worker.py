@@ -72,7 +72,11 @@ class Worker:
         rows: list[Row] = []
         for index, item in enumerate(chunk.items):
             yield index
-            rows.extend([_crash_row(item.name)] if index in crashed else self._answerer.rows(item))
+            if index in crashed:
+                words = f"{item.name}: crashes the process that reads it"
+                rows.append(error_row(item.name, CrashedError.kind, words))
+            else:
+                rows.extend(self._answerer.rows(item))
         tally = tally_of(rows, len(chunk.items))
         name = part_name(self._key, chunk.id)
         try:
@@ -87,10 +91,6 @@ class Worker:
 def part_name(key: str, chunk_id: str) -> str:
     """The file that holds the rows of a chunk."""
     return f"{key}-{chunk_id}.parquet"
-
-
-def _crash_row(path: str) -> Row:
-    return error_row(path, CrashedError.kind, f"{path}: crashes the process that reads it")
 
 
 def service(options: Message) -> Callable[[Message], Iterator[Message]]:

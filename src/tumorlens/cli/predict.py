@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -202,36 +201,26 @@ def _write(
     if layout == "table":
         stream.write(_table(results, stream, is_file))
         return
-    from tumorlens.reporting import records
-
-    for line in _LINES[layout](records, results, classes):
+    for line in _lines(results, layout, classes):
         stream.write(line)
         stream.flush()  # the reader of a pipe gets each answer at once
 
 
-def _csv(
-    records: ModuleType, results: Iterable["Result"], classes: Sequence[str]
-) -> Iterator[bytes]:
-    yield records.csv_header(classes)
-    yield from (records.csv_line(result, classes=classes) for result in results)
+def _lines(results: Iterable["Result"], layout: str, classes: Sequence[str]) -> Iterator[bytes]:
+    """Records as CSV, as JSON lines, or as one JSON array with a record in each line."""
+    from tumorlens.reporting import records
 
-
-def _json_lines(
-    records: ModuleType, results: Iterable["Result"], _: Sequence[str]
-) -> Iterator[bytes]:
-    return map(records.json_line, results)
-
-
-def _json(records: ModuleType, results: Iterable["Result"], _: Sequence[str]) -> Iterator[bytes]:
-    """One array with one record in each line."""
-    before = b"["
-    for result in results:
-        yield before + b"\n" + records.json_line(result).rstrip()
-        before = b","
-    yield b"[]\n" if before == b"[" else b"\n]\n"
-
-
-_LINES = {"csv": _csv, "jsonl": _json_lines, "json": _json}
+    if layout == "csv":
+        yield records.csv_header(classes)
+        yield from (records.csv_line(result, classes) for result in results)
+    elif layout == "jsonl":
+        yield from map(records.json_line, results)
+    else:
+        before = b"["
+        for result in results:
+            yield before + b"\n" + records.json_line(result).rstrip()
+            before = b","
+        yield b"[]\n" if before == b"[" else b"\n]\n"
 
 
 def _table(results: Iterable["Result"], stream: IO[bytes], is_file: bool) -> bytes:

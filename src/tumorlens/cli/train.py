@@ -89,8 +89,6 @@ def command(
     """
     with needing("train", "training"):
         import torch  # noqa: F401 - only to see whether the extra is there
-    import msgspec
-
     from tumorlens.config import TrainConfig, recipe_path
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
@@ -99,9 +97,9 @@ def command(
     from tumorlens.training.progress import EpochBar
     from tumorlens.training.runner import RunOptions, train
 
-    config = TrainConfig.from_toml(recipe_path(recipe), overrides)
-    changes = {k: v for k, v in {"seed": seed, "epochs": epochs}.items() if v is not None}
-    config = msgspec.structs.replace(config, **changes)
+    changes = {"seed": seed, "epochs": epochs}
+    stated = [f"{key}={value}" for key, value in changes.items() if value is not None]
+    config = TrainConfig.from_toml(recipe_path(recipe), [*overrides, *stated])
     options = RunOptions(
         name=name, resume=resume, cache_folder=cache, threads=threads, init=init,
         teacher=teacher, device=device,

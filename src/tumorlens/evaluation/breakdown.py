@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from itertools import compress
-from statistics import fmean, stdev
+from statistics import stdev
 from typing import Any, Final
 
 import numpy as np
@@ -87,11 +87,6 @@ class Breakdown:
     def accuracies(self) -> list[float]:
         """The accuracy of each row."""
         return [row.estimates["accuracy"].value for row in self.rows]
-
-    @property
-    def mean(self) -> float:
-        """Unweighted mean of the rows' accuracies."""
-        return fmean(self.accuracies)
 
     @property
     def deviation(self) -> float:

@@ -70,8 +70,7 @@ class Others:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """(M,) the most probable class of each image."""
-        answers: NDArray[np.int64] = self.probabilities.argmax(axis=1).astype(np.int64)
-        return answers
+        return metrics.most_probable(self.probabilities)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +114,7 @@ class Evaluation:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """(N,) the most probable class of each image."""
-        answers: NDArray[np.int64] = self.probabilities.argmax(axis=1).astype(np.int64)
-        return answers
+        return metrics.most_probable(self.probabilities)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -220,7 +218,7 @@ def evaluate(
     labels = metrics.truths([record.label for record in records], classes)
     groups = tuple(record.unit for record in records)
     probabilities = pooled.probabilities[answerable]
-    predicted = probabilities.argmax(axis=1).astype(np.int64)
+    predicted = metrics.most_probable(probabilities)
     decided = pooled.decided.where(answerable)
     overlap = Overlap(pooled.overlap.duplicate[answerable], pooled.overlap.same_group[answerable])
     subsets = training_overlap.subsets(overlap)

@@ -97,6 +97,11 @@ def definitions(classes: ClassSet = BRAIN_TUMORS) -> dict[str, str]:
     }
 
 
+def most_probable(probabilities: Floats) -> Labels:
+    """(N, C) to (N,): the most probable class of each image."""
+    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
+
+
 @cache
 def correct_table(classes: ClassSet = BRAIN_TUMORS) -> NDArray[np.bool_]:
     """(A, C) the correct classes of each label of ``ClassSet.answerable``."""
@@ -118,39 +123,17 @@ def truths(labels: Sequence[str], classes: ClassSet = BRAIN_TUMORS) -> Labels:
 NAMES: Final = names()
 
 
-class _Layout(NamedTuple):
-    """Positions of the totals in the statistics of an image."""
+class _Totals(NamedTuple):
+    """Sums over the images under each of B weightings."""
 
-    answerable: int
-    classes: int
-    none: int
-    """Index of "no finding"; -1 if there is none."""
-
-    @classmethod
-    def for_classes(cls, classes: ClassSet) -> "_Layout":
-        none = classes.no_finding_index
-        return cls(len(classes.answerable), len(classes), -1 if none is None else none)
-
-    @property
-    def loss(self) -> int:
-        """The loss follows the confusion matrix."""
-        return self.answerable * self.classes
-
-    @property
-    def brier(self) -> int:
-        return self.loss + 1
-
-    @property
-    def bins(self) -> tuple[slice, slice, slice]:
-        """Images, confidence and correct answers of each bin."""
-        count, confidence, correct = (self.brier + 1 + k * BINS for k in range(3))
-        return (
-            slice(count, confidence), slice(confidence, correct), slice(correct, correct + BINS),
-        )  # fmt: skip
-
-    @property
-    def width(self) -> int:
-        return self.brier + 1 + 3 * BINS
+    answers: Floats
+    """(B, A, C) images by truth and answer."""
+    loss: Floats
+    """(B,)"""
+    brier: Floats
+    """(B,)"""
+    bins: Floats
+    """(B, 3, 15) images, confidence and correct answers of each bin."""
 
 
 def measure(
@@ -166,92 +149,83 @@ def measure(
     """
     if weights is None:
         weights = np.ones((1, len(labels)))
-    totals = weights @ image_statistics(labels, probabilities, classes)
+    totals = _totals(labels, probabilities, weights, classes)
     areas = one_vs_rest_auroc(labels, probabilities, weights, classes)
-    return np.column_stack([columns(totals, classes), areas])[:, _order(classes)]
-
-
-def rates(
-    labels: Labels, predicted: Labels, weights: Floats, classes: ClassSet = BRAIN_TUMORS
-) -> Floats:
-    """Compute ``RATES`` of answers (N,) under weights (B, N): (B, 3)."""
-    none = _Layout.for_classes(classes).none
-    healthy, missed = labels == none, predicted == none
-    tumor = ~healthy & (none >= 0)
-    correct = correct_table(classes)[labels, predicted]
-    counts = np.column_stack([correct, tumor & missed, tumor, healthy & ~missed, healthy]).astype(
-        np.float64
-    )
-    hits, missed_tumors, tumors, alarms, healthies = (weights @ counts).T
-    return np.column_stack(
-        [
-            ratio(hits, weights.sum(axis=1)),
-            ratio(missed_tumors, tumors),
-            ratio(alarms, healthies),
-        ]
-    )
-
-
-def image_statistics(labels: Labels, probabilities: Floats, classes: ClassSet) -> Floats:
-    """What each image adds to the totals: (N, K)."""
-    layout, table = _Layout.for_classes(classes), correct_table(classes)
-    images = np.arange(len(labels))
-    predicted = probabilities.argmax(axis=1)
-    correct = table[labels, predicted]
-    given = (probabilities * table[labels]).sum(axis=1)
-    top, brier = probabilities[images, predicted], 2 * (1 - given) ** 2
-    known = labels < layout.classes
-    # For a tumour of unknown kind only "tumour or not" is known: use the summed probability.
-    top = np.where(known, top, np.where(correct, given, 1 - given))
-    brier[known] = ((probabilities[known] - np.eye(layout.classes)[labels[known]]) ** 2).sum(axis=1)
-    bins = confidence_bin(top)
-    statistics = np.zeros((len(labels), layout.width))
-    statistics[images, labels * layout.classes + predicted] = 1.0
-    statistics[:, layout.loss] = -np.log(np.maximum(given, _SMALLEST))
-    statistics[:, layout.brier] = brier
-    for part, values in zip(layout.bins, (1.0, top, correct), strict=True):
-        statistics[images, part.start + bins] = values
-    return statistics
-
-
-def columns(totals: Floats, classes: ClassSet = BRAIN_TUMORS) -> Floats:
-    """Every metric but the areas under ROC curves, from totals (B, K): (B, 8 + 4 C)."""
-    layout = _Layout.for_classes(classes)
-    count, none = layout.classes, layout.none
-    table = totals[:, : layout.loss].reshape(-1, layout.answerable, count)
-    confusion, unknown = table[:, :count], table[:, count:].sum(axis=1)
-    images = table.sum(axis=(1, 2))
+    count, none = len(classes), classes.no_finding_index
+    confusion, unknown = totals.answers[:, :count], totals.answers[:, count:].sum(axis=1)
+    images = totals.answers.sum(axis=(1, 2))
     hits = np.diagonal(confusion, axis1=1, axis2=2)
     truth, answered = confusion.sum(axis=2), confusion.sum(axis=1)
     decided = np.repeat(confusion.sum(axis=(1, 2))[:, np.newaxis], count, axis=1)
-    missed, alarms, healthy, tumors = np.zeros((4, len(totals)))
-    if none >= 0:
+    missed, alarms, healthy, tumors = np.zeros((4, len(weights)))
+    if none is not None:
         answered[:, none] += unknown[:, none]
         decided[:, none] += unknown.sum(axis=1)
         healthy, tumors = truth[:, none], images - truth[:, none]
-        missed = table[:, :, none].sum(axis=1) - hits[:, none]
+        missed = totals.answers[:, :, none].sum(axis=1) - hits[:, none]
         alarms = healthy - hits[:, none]
     f1 = ratio(2 * hits, truth + answered)
-    _, confidence, correct = (totals[:, part] for part in layout.bins)
-    gaps = np.abs(confidence - correct).sum(axis=1)
+    gaps = np.abs(totals.bins[:, 1] - totals.bins[:, 2]).sum(axis=1)
     rest = decided - truth
+    # In the order of ``names``.
     return np.column_stack(
         [
-            ratio((table * correct_table(classes)).sum(axis=(1, 2)), images),
-            ratio(totals[:, layout.loss], images),
+            ratio((totals.answers * correct_table(classes)).sum(axis=(1, 2)), images),
+            ratio(totals.loss, images),
             # For a class without images, F1 would be 0 if it was answered once.
             mean_of_defined(np.where(truth > 0, f1, np.nan)),
             matthews(confusion),
+            mean_of_defined(areas),
             ratio(gaps, images),
-            ratio(totals[:, layout.brier], images),
+            ratio(totals.brier, images),
             ratio(missed, tumors),
             ratio(alarms, healthy),
             ratio(hits, truth),
             ratio(rest - (answered - hits), rest),
             ratio(hits, answered),
             f1,
+            areas,
         ]
     )
+
+
+def rates(
+    labels: Labels, predicted: Labels, weights: Floats, classes: ClassSet = BRAIN_TUMORS
+) -> Floats:
+    """Compute ``RATES`` of answers (N,) under weights (B, N): (B, 3)."""
+    none = -1 if classes.no_finding_index is None else classes.no_finding_index
+    healthy, missed = labels == none, predicted == none
+    tumor = ~healthy & (none >= 0)
+    correct = correct_table(classes)[labels, predicted]
+    counts = np.column_stack([correct, tumor & missed, tumor, healthy & ~missed, healthy])
+    hits, missed_tumors, tumors, alarms, healthies = (weights @ counts.astype(np.float64)).T
+    shares = (hits, weights.sum(axis=1)), (missed_tumors, tumors), (alarms, healthies)
+    return np.column_stack([ratio(*share) for share in shares])
+
+
+def _totals(labels: Labels, probabilities: Floats, weights: Floats, classes: ClassSet) -> _Totals:
+    table = correct_table(classes)
+    images, (rows, count) = np.arange(len(labels)), table.shape
+    predicted = probabilities.argmax(axis=1)
+    correct = table[labels, predicted]
+    given = (probabilities * table[labels]).sum(axis=1)
+    top, brier = probabilities[images, predicted], 2 * (1 - given) ** 2
+    known = labels < count
+    # For a tumour of unknown kind only "tumour or not" is known: use the summed probability.
+    top = np.where(known, top, np.where(correct, given, 1 - given))
+    brier[known] = ((probabilities[known] - np.eye(count)[labels[known]]) ** 2).sum(axis=1)
+    answers = np.zeros((len(labels), rows * count))
+    answers[images, labels * count + predicted] = 1.0
+    bins = np.zeros((len(labels), 3, BINS))
+    bins[images, :, confidence_bin(top)] = np.column_stack([np.ones(len(labels)), top, correct])
+    loss = -np.log(np.maximum(given, _SMALLEST))
+    # One product of matrices is faster than four.
+    added = np.column_stack([answers, loss, brier, bins.reshape(len(labels), -1)])
+    sums = np.split(weights @ added, np.cumsum([rows * count, 1, 1]), axis=1)
+    return _Totals(
+        sums[0].reshape(-1, rows, count), sums[1][:, 0], sums[2][:, 0],
+        sums[3].reshape(-1, 3, BINS),
+    )  # fmt: skip
 
 
 def matthews(confusion: Floats) -> Floats:
@@ -267,14 +241,13 @@ def matthews(confusion: Floats) -> Floats:
 def one_vs_rest_auroc(
     labels: Labels, probabilities: Floats, weights: Floats, classes: ClassSet
 ) -> Floats:
-    """Area under each class's ROC curve and their mean: (B, C + 1); ties count one half."""
-    areas = np.column_stack(
+    """Area under each class's ROC curve: (B, C); ties count one half."""
+    return np.column_stack(
         [
             auroc(labels[member] == k, probabilities[member, k], weights[:, member])
             for k, member in ((k, decides(labels, k, classes)) for k in range(len(classes)))
         ]
     )
-    return np.column_stack([areas, mean_of_defined(areas)])
 
 
 def decides(labels: Labels, index: int, classes: ClassSet) -> NDArray[np.bool_]:
@@ -310,8 +283,8 @@ def confusion_matrix(
 
 def reliability(labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN_TUMORS) -> Floats:
     """Count, mean top probability and accuracy of each confidence bin: (15, 3), NaN if empty."""
-    totals = image_statistics(labels, probabilities, classes).sum(axis=0)
-    count, confidence, correct = (totals[part] for part in _Layout.for_classes(classes).bins)
+    each_once = np.ones((1, len(labels)))
+    count, confidence, correct = _totals(labels, probabilities, each_once, classes).bins[0]
     return np.column_stack([count, ratio(confidence, count), ratio(correct, count)])
 
 
@@ -331,14 +304,3 @@ def mean_of_defined(values: Floats) -> Floats:
     """Mean over the last axis without NaN; NaN if nothing is defined."""
     defined = np.isfinite(values)
     return ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1).astype(float))
-
-
-@cache
-def _order(classes: ClassSet) -> list[int]:
-    """Indices that sort the computed columns into the order of ``names``."""
-    computed = (
-        *(name for name in OVERALL if name != "macro_auroc"),
-        *(f"{metric}.{name}" for metric in PER_CLASS for name in classes.names),
-        "macro_auroc",
-    )
-    return [computed.index(name) for name in names(classes)]

@@ -88,7 +88,7 @@ def protocol_of(split: SplitInfo, part: str, name: str = "") -> Protocol:
     """
     base, round_of, _ = split.name.partition(":")
     if not name:
-        name = base if shipped_as((split.name, split.sha256)) else "other"
+        name = base if _is_bundled(split) else "other"
         name = "clean" if name == "clean-cv" and round_of else name
     comparable = name == "folder" and part == TEST
     if comparable:
@@ -111,13 +111,11 @@ def protocol_of(split: SplitInfo, part: str, name: str = "") -> Protocol:
     return Protocol(name, split.description, comparable, sentence)
 
 
-def shipped_as(claim: tuple[str, str]) -> Split | None:
-    """The bundled split, or fold of one, with this name and hash; None if there is none."""
-    name, sha256 = claim
-    if name.partition(":")[0] not in splits.SHIPPED:
-        return None
+def _is_bundled(split: SplitInfo) -> bool:
+    """Whether it is a bundled split, or a fold of one."""
+    if split.name.partition(":")[0] not in splits.SHIPPED:
+        return False
     try:
-        split = splits.load(name)
+        return splits.load(split.name).info.sha256 == split.sha256
     except SplitError:
-        return None
-    return split if split.info.sha256 == sha256 else None
+        return False

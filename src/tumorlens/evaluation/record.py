@@ -186,13 +186,9 @@ def _folds(evaluation: Evaluation) -> dict[str, Any]:
     by_fold = next((b for b in evaluation.breakdowns if b.field == breakdown.FOLD), None)
     summary = None
     if by_fold is not None:
-        mean = rounded(by_fold.means["accuracy"])
-        summary = {
-            "mean": round(by_fold.mean, 6),
-            "low": mean["low"],
-            "high": mean["high"],
-            "deviation": round(by_fold.deviation, 6),
-        }
+        mean, low, high = rounded(by_fold.means["accuracy"]).values()
+        deviation = round(by_fold.deviation, _DIGITS)
+        summary = {"mean": mean, "low": low, "high": high, "deviation": deviation}
     bundles = [
         {"fold": fold.name, "name": bundle.info.name, "model_sha256": bundle.sha256}
         for fold, bundle in zip(evaluation.plan.folds, evaluation.plan.bundles, strict=True)

@@ -36,8 +36,7 @@ def air(image: Images) -> NDArray[np.bool_]:
 
 def outcome(data: ProbeData) -> ProbeValues:
     """Answer for each image with black air."""
-    clean = [blackened(image) for image in data.images]
-    answers = data.answer(np.array(clean, dtype=np.uint8).reshape(data.images.shape))
+    answers = data.answer([blackened(image) for image in data.images])
     return ProbeValues(
         {
             "changed": (answers != data.predicted).astype(np.float64),

@@ -59,9 +59,10 @@ class ProbeData:
         """(N,) whether the unchanged image is answered correctly."""
         return self.correctly(self.predicted)
 
-    def answer(self, images: Images) -> NDArray[np.int64]:
-        """Classify changed images (K, S, S): (K,) indices of classes."""
-        return answer(self.classifier, images)
+    def answer(self, images: Images | Sequence[Images]) -> NDArray[np.int64]:
+        """Classify K changed images (S, S): (K,) indices of classes."""
+        stacked = np.array(images, dtype=np.uint8).reshape(-1, *self.images.shape[1:])
+        return answer(self.classifier, stacked)
 
     def embeddings(self) -> NDArray[np.float32]:
         """(N, D) pooled features of the unchanged images."""
@@ -120,9 +121,8 @@ def join(data: Sequence[ProbeData]) -> ProbeData:
 
 def answer(classifier: Classifier, images: Images) -> NDArray[np.int64]:
     """Classify preprocessed images (K, S, S): (K,) indices of classes."""
-    table = softmax(classifier.forward(images).logits, classifier.bundle.info.temperature)
-    kinds: NDArray[np.int64] = table.argmax(axis=1)
-    return kinds
+    logits = classifier.forward(images).logits
+    return metrics.most_probable(softmax(logits, classifier.bundle.info.temperature))
 
 
 def _read(

@@ -20,9 +20,7 @@ def outcome(data: ProbeData) -> ProbeValues:
     """Cover every outlined tumour that was answered correctly and can be covered."""
     erased = {i: _erased(data, i) for i in np.flatnonzero(data.correct).tolist()}
     images = {i: image for i, image in erased.items() if image is not None}
-    rows = np.array(list(images), dtype=np.int64)
-    changed = np.array(list(images.values()), dtype=np.uint8)
-    changed = changed.reshape(-1, *data.images.shape[1:])
+    rows, changed = np.array(list(images), dtype=np.int64), list(images.values())
     answers, before, truth = data.answer(changed), data.predicted[rows], data.labels[rows]
     count, classes = len(data), data.classes
     examples = [

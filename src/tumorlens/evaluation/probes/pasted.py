@@ -33,17 +33,15 @@ def outcome(data: ProbeData) -> ProbeValues:
     """Paste a tumour into every correctly answered healthy head in which one fits."""
     grafts = _grafts(data)
     rows = np.array([graft.row for graft in grafts], dtype=np.int64)
-    side = data.images.shape[1:]
-    pasted = np.array([g.pasted for g in grafts], dtype=np.uint8).reshape(-1, *side)
-    control = np.array([g.control for g in grafts], dtype=np.uint8).reshape(-1, *side)
-    answers, blank = data.answer(pasted), data.answer(control)
+    answers = data.answer([graft.pasted for graft in grafts])
+    of_control = data.answer([graft.control for graft in grafts])
     donors = data.labels[np.array([g.donor for g in grafts], dtype=np.int64)]
     count, classes = len(data), data.classes
     none, named = classes.no_finding_index, classes.display_name(classes.no_finding or "")
     examples = [
         Example(
             data.images[rows[k]],
-            pasted[k],
+            grafts[k].pasted,
             f"is {named}, answered {named}",
             f"{classes.display_name(classes.names[donors[k]])} pasted: "
             f"{answered_as(int(answers[k]), classes)}",
@@ -54,7 +52,7 @@ def outcome(data: ProbeData) -> ProbeValues:
         {
             "tumor": taking_part(count, rows, answers != none),
             "class": taking_part(count, rows, answers == donors),
-            "control": taking_part(count, rows, blank != none),
+            "control": taking_part(count, rows, of_control != none),
         },
         tuple(examples),
     )
