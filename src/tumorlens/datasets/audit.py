@@ -64,7 +64,7 @@ def audit_fingerprints(
 
 
 class _Auditor:
-    """Computes the findings from the manifest, its parts and fingerprints."""
+    """Computes the findings: each method the field of ``findings.Audit`` that it is named after."""
 
     def __init__(self, manifest: Manifest, parts: Sequence[str], prints: Fingerprints) -> None:
         self.manifest = manifest
@@ -80,7 +80,6 @@ class _Auditor:
         self.identical = duplicates.identical(prints.pixel_sha256)
 
     def run(self, manifest_name: str, split_name: str) -> findings.Audit:
-        """Collect every finding."""
         clusters = duplicates.clusters(len(self.records), self.pairs, self.identical)
         return findings.Audit(
             format_version=FORMAT_VERSION,
@@ -105,19 +104,16 @@ class _Auditor:
         )
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Count images by part and class."""
         table: dict[str, Counter[str]] = defaultdict(Counter)
         for record, part in zip(self.records, self.parts, strict=True):
             table[str(part)][record.label] += 1
         return {part: dict(sorted(table[part].items())) for part in sorted(table)}
 
     def unreadable(self) -> list[findings.Unreadable]:
-        """List the files that cannot be used, and why."""
+        rows = zip(self.records, self.parts, self.prints.problems, strict=True)
         return [
             findings.Unreadable(record.path, record.label, str(part), problem)
-            for record, part, problem in zip(
-                self.records, self.parts, self.prints.problems, strict=True
-            )
+            for record, part, problem in rows
             if problem
         ]
 
@@ -144,7 +140,6 @@ class _Auditor:
         return sorted(groups, key=lambda copies: not copies.crosses)
 
     def near_duplicate_pairs(self) -> dict[str, int]:
-        """Count all pairs by orientation."""
         tally = np.bincount(self.pairs.orientation, minlength=len(ORIENTATIONS))
         return {name: int(n) for name, n in zip(ORIENTATIONS, tally, strict=True) if n}
 
@@ -176,11 +171,8 @@ class _Auditor:
             for i, j in pairs:
                 left, right = self.records[i], self.records[j]
                 if left.label != right.label:
-                    conflicts.append(
-                        findings.LabelConflict(
-                            left.path, left.label, right.label, reason, right.path
-                        )
-                    )
+                    known = (left.path, left.label, right.label, reason, right.path)
+                    conflicts.append(findings.LabelConflict(*known))
         return conflicts
 
     def crossing_groups(self) -> list[findings.CrossingGroup]:
@@ -202,7 +194,6 @@ class _Auditor:
         return crossing
 
     def leaks(self) -> findings.Leaks:
-        """Count what crosses."""
         same_bytes = self._elsewhere(self.prints.sha256)
         same_pixels = self._elsewhere(self.prints.pixel_sha256)
         group = self._elsewhere([record.group for record in self.records])
@@ -225,7 +216,6 @@ class _Auditor:
         )
 
     def outliers(self, clusters: NDArray[np.int64]) -> dict[str, list[findings.Outlier]]:
-        """Name the farthest images of each class."""
         return {
             label: [
                 findings.Outlier(self.records[o.row].path, label, round(o.score, 3), o.copies)
@@ -274,16 +264,14 @@ class _Auditor:
         for i in np.flatnonzero(self.active).tolist():
             parts_of[keys[i]].add(str(self.parts[i]))
         crossing = {key for key, parts in parts_of.items() if key and len(parts) > 1}
-        marked: NDArray[np.bool_] = np.array([key in crossing for key in keys], dtype=np.bool_)
-        marked &= self.active
-        return marked
+        crosses = np.array([key in crossing for key in keys], dtype=np.bool_)
+        return np.asarray(self.active & crosses)
 
     def _crossing_pairs(self) -> NDArray[np.bool_]:
         """(K,) which near-duplicate pairs are in two parts."""
         left, right = self.pairs.left, self.pairs.right
-        crossing: NDArray[np.bool_] = self.parts[left] != self.parts[right]
-        crossing &= self.active[left] & self.active[right]
-        return crossing
+        apart = self.parts[left] != self.parts[right]
+        return np.asarray(apart & self.active[left] & self.active[right])
 
 
 def classes_of(labels: Sequence[str]) -> ClassSet:

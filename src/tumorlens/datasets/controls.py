@@ -87,8 +87,7 @@ def frame_classifier(
         probabilities[part, model.classes_] = model.predict_proba(visible)
     prior = np.bincount(labels[train], minlength=len(classes)) / len(train)
     probabilities[~fingerprints.usable[test]] = prior
-    predicted: NDArray[np.int64] = probabilities.argmax(axis=1)
-    return predicted
+    return np.asarray(probabilities.argmax(axis=1))
 
 
 CONTROLS: Final[Mapping[str, Callable[..., NDArray[np.int64]]]] = {

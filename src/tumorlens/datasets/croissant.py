@@ -7,50 +7,16 @@ http://docs.mlcommons.org/croissant/docs/croissant-spec.html
 
 import dataclasses
 import hashlib
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from tumorlens.datasets.manifest import INTEGERS, Manifest, stated_columns
 from tumorlens.datasets.tables import is_parquet
 
 CONFORMS_TO: Final = "http://mlcommons.org/croissant/1.0"
-_CONTEXT: Final[dict[str, Any]] = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "citeAs": "cr:citeAs",
-    "column": "cr:column",
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/",
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileProperty": "cr:fileProperty",
-    "fileObject": "cr:fileObject",
-    "fileSet": "cr:fileSet",
-    "format": "cr:format",
-    "includes": "cr:includes",
-    "isLiveDataset": "cr:isLiveDataset",
-    "jsonPath": "cr:jsonPath",
-    "key": "cr:key",
-    "md5": "cr:md5",
-    "parentField": "cr:parentField",
-    "path": "cr:path",
-    "recordSet": "cr:recordSet",
-    "references": "cr:references",
-    "regex": "cr:regex",
-    "repeated": "cr:repeated",
-    "replace": "cr:replace",
-    "sc": "https://schema.org/",
-    "separator": "cr:separator",
-    "source": "cr:source",
-    "subField": "cr:subField",
-    "transform": "cr:transform",
-}
-"""The context of the specification."""
 _DESCRIPTIONS: Final = {
     "path": "The image's file, relative to the manifest.",
     "class": "What the image shows.",
@@ -86,11 +52,12 @@ class About:
 
 def describe(manifest: Manifest, file: Path, about: About) -> dict[str, Any]:
     """The JSON-LD for the manifest in ``file``, to be written into the same folder."""
+    context = files("tumorlens").joinpath("datasets", "croissant_context.json").read_bytes()
     table = "manifest"
     parquet = is_parquet(file)
     stated = {"license": about.licence, "url": about.url}
     return {
-        "@context": _CONTEXT,
+        "@context": msgspec.json.decode(context),
         "@type": "sc:Dataset",
         "name": about.name,
         "description": about.description or _summary(manifest),

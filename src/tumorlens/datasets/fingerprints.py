@@ -157,8 +157,7 @@ def orient(images: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 def hamming(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """(A,) and (B,) hashes to their (A, B) numbers of differing bits, 0 to 64."""
-    differing: NDArray[np.uint8] = np.bitwise_count(left[:, np.newaxis] ^ right[np.newaxis])
-    return differing
+    return np.asarray(np.bitwise_count(left[:, np.newaxis] ^ right[np.newaxis]))
 
 
 def _bits(coefficients: NDArray[np.float64]) -> int:

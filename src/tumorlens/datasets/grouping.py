@@ -46,18 +46,14 @@ def patient_from_path(rule: str) -> PatientOf:
     return patient
 
 
-def names_column(rule: str) -> bool:
-    """Whether ``rule`` is the name of a column, not a rule for paths."""
-    return "(" not in rule and not rule.startswith(_FOLDER)
-
-
 def groups_of(manifest: Manifest, file: str | Path, rule: str) -> list[str]:
     """The group of each record of the manifest in ``file``; empty where there is none.
 
     ``rule`` is the name of a column, or as for ``patient_from_path``. Raises ``ManifestError``
     where there is no such column, ``DatasetError`` where the rule finds no patient in any path.
     """
-    if names_column(rule):
+    is_for_paths = "(" in rule or rule.startswith(_FOLDER)
+    if not is_for_paths:
         return read_column(file, rule)
     patient = patient_from_path(rule)
     return require_some(rule, [patient(record.path) for record in manifest])

@@ -86,14 +86,10 @@ def pasted(image: Floats, donor: Floats, mask: Mask) -> Floats:
     side = mask.shape[-1]
     inner, outer = max(2, round(_MARGIN * side)), round((_MARGIN + _RING) * side)
     ring = grown(mask, outer) & ~grown(mask, inner)
-    (their_mean, their_spread), (our_mean, our_spread) = (
-        _moments(donor, ring),
-        _moments(image, ring),
-    )
+    (their_mean, their_spread), (our_mean, our_spread) = (_moments(i, ring) for i in (donor, image))
     gain = np.clip(our_spread / max(their_spread, _FLATTEST), 0.5, 2.0)
     matched = np.clip((donor - their_mean) * gain + our_mean, 0.0, 1.0)
-    blended: Floats = image * (1 - alpha) + matched * alpha
-    return blended
+    return np.asarray(image * (1 - alpha) + matched * alpha)
 
 
 def to_float(image: NDArray[np.uint8]) -> Floats:

@@ -86,8 +86,7 @@ def _components(fingerprints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[
     """Principal components (M, C) of the thumbnails of M rows."""
     if len(rows) <= _WHOLE:
         model = PCA(_COMPONENTS, svd_solver="randomized", random_state=0)
-        fitted: NDArray[np.float32] = model.fit_transform(_flat(fingerprints, rows))
-        return fitted
+        return np.asarray(model.fit_transform(_flat(fingerprints, rows)))
     parts = [rows[first : first + _AT_ONCE] for first in range(0, len(rows), _AT_ONCE)]
     mean = sum(_flat(fingerprints, part).sum(axis=0, dtype=np.float64) for part in parts)
     mean = (mean / len(rows)).astype(np.float32)

@@ -137,10 +137,11 @@ def other_sources_split(manifest: Manifest, name: str) -> Split:
 
     The name of the patient decides, so that a patient of two collections is in the same part.
     """
-    rows = [
-        SplitRow(r.sha256, r.label, r.group, VALIDATION if _validates(r.group) else TRAIN)
-        for r in _in_order(manifest)
-    ]
+    rows = []
+    for record in _in_order(manifest):
+        digest = hashlib.sha256(f"other-sources{record.group}".encode()).digest()
+        part = VALIDATION if digest[0] < _OTHER_VALIDATION else TRAIN
+        rows.append(SplitRow(record.sha256, record.label, record.group, part))
     description = (
         "Slices from other hospitals and collections: about a sixth of the patients for "
         "validation, the others for training. None are for testing, because whole families are "
@@ -151,8 +152,3 @@ def other_sources_split(manifest: Manifest, name: str) -> Split:
 
 def _in_order(manifest: Manifest) -> list[Record]:
     return [manifest.records[i] for i in published_order(manifest)]
-
-
-def _validates(group: str) -> bool:
-    digest = hashlib.sha256(f"other-sources{group}".encode()).digest()
-    return digest[0] < _OTHER_VALIDATION

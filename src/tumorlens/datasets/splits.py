@@ -225,7 +225,9 @@ def load(name_or_path: str | Path, beside: Path | None = None) -> Split:
         else:
             data = folder.joinpath(f"{name}.csv").read_bytes()
         split = _parse(data, folder.joinpath(f"{name}.json").read_bytes(), name)
-        return split.fold(_fold_number(fold, name)) if fold else split
+        if fold and not fold.isdigit():
+            raise SplitError(f"{name}:{fold}: the fold must be a number, counted from 0")
+        return split.fold(int(fold)) if fold else split
     table, about = files_of(name if fold.isdigit() else name_or_path)
     if beside is not None and not table.exists():
         table, about = beside / table, beside / about
@@ -336,9 +338,3 @@ def _parse(data: bytes, info: bytes, name: str) -> Split:
     split = Split(about, rows)
     split.verify()
     return split
-
-
-def _fold_number(text: str, name: str) -> int:
-    if not text.isdigit():
-        raise SplitError(f"{name}:{text}: the fold must be a number, counted from 0")
-    return int(text)

@@ -73,10 +73,7 @@ class Lesion:
     def paint(self, canvas: Canvas, head: Head, grid: Grid, z: float) -> NDArray[np.bool_]:
         """Paint slice ``z`` of the lesion; return where it is, without its oedema."""
         distance = self._distance(head, grid, z)
-        where: Field = {"glioma": _paint_glioma, "meningioma": _paint_meningioma}.get(
-            self.label, _paint_pituitary
-        )(self, canvas, head, grid, distance, z)
-        return where > 0.5
+        return _PAINTERS[self.label](self, canvas, head, grid, distance, z) > 0.5
 
     def _radius_at(self, z: float) -> float:
         """Radius in slice ``z`` as of a ball, but at least 0.7 of it: each slice shows it."""
@@ -188,6 +185,11 @@ def _place_pituitary(rng: np.random.Generator, head: Head, radius: float) -> tup
     )
 
 
+_PAINTERS: Final = {
+    "glioma": _paint_glioma,
+    "meningioma": _paint_meningioma,
+    "pituitary": _paint_pituitary,
+}
 _POSITIONS: Final = {
     "glioma": _place_glioma,
     "meningioma": _place_meningioma,

@@ -23,7 +23,7 @@ from tumorlens.datasets.findings import Audit
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.splits import TEST, Split
 from tumorlens.demo import phantoms
-from tumorlens.errors import InputError, VolumeError
+from tumorlens.errors import VolumeError
 from tumorlens.evaluation import evaluator
 from tumorlens.evaluation.evaluator import Evaluation
 from tumorlens.evaluation.folds import one_split
@@ -179,17 +179,13 @@ def classify(classifier: Classifier, arguments: Sequence[str]) -> list[GalleryIt
             answer = outcome.result
             image = _thumbnail(Path(answer.path)) if isinstance(answer, Prediction) else ""
             gallery_items.append(GalleryItem(image, answer.path, "", _image_only(answer)))
-        failures = [*files.failures, *_volumes(files)]
+        # Series and members of archives are not shown.
+        others = [source.path for source in files.inputs if not isinstance(source, File)]
+        failures = [*files.failures, *((path, _volume(path)) for path in others)]
         gallery_items += [
             GalleryItem("", path, "", Failure.from_error(path, error)) for path, error in failures
         ]
     return gallery_items
-
-
-def _volumes(files: finder.Found) -> list[tuple[str, InputError]]:
-    """Errors for series and members of archives, which the gallery does not show."""
-    paths = [source.path for source in files.inputs if not isinstance(source, File)]
-    return [(path, _volume(path)) for path in paths]
 
 
 def _image_only(answer: Result) -> Prediction | Failure:
@@ -220,7 +216,6 @@ def write(folder: Path, outcome: DemoResult) -> Path:
         show=evaluation_report.show,
         patients=len({record.group for record in outcome.manifest}),
         counts=outcome.split.info.counts,
-        version=__version__,
     )
 
 

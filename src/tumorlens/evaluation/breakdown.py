@@ -137,8 +137,7 @@ def _means(values: Sequence[str], answered: Answered, sampling: Sampling) -> dic
             )
             for member in members
         ]
-        mean: NDArray[np.float64] = np.mean(rates, axis=0)
-        return mean
+        return np.asarray(np.mean(rates, axis=0))
 
     return resampling.named(metrics.RATES, statistic, answered.groups, sampling)
 

@@ -209,8 +209,7 @@ def _intensities(images: NDArray[np.uint8]) -> Floats:
 
 def _distances(embedding: Floats, mean: Floats, deviation: Floats) -> Floats:
     """(N,): root mean square of the standardised features."""
-    distances: Floats = np.sqrt((((embedding - mean) / deviation) ** 2).mean(axis=1))
-    return distances
+    return np.asarray(np.sqrt((((embedding - mean) / deviation) ** 2).mean(axis=1)))
 
 
 def _shift(
@@ -248,9 +247,8 @@ def kolmogorov_smirnov(values: Floats, weights: Floats, levels: Floats, known: F
 def _sequence_shares(sequence_logits: Floats, weights: Floats | None = None) -> Floats:
     """(5,): share of the images for which each of ``SEQUENCES`` is the most probable."""
     likeliest = sequence_logits.argmax(axis=1)
-    counts = np.bincount(likeliest, weights, minlength=len(SEQUENCES)).astype(np.float64)
-    fractions: Floats = counts / counts.sum()
-    return fractions
+    counts = np.bincount(likeliest, weights, minlength=len(SEQUENCES))
+    return np.asarray(counts / counts.sum())
 
 
 def _mix(here: Floats, reference: ReferenceStatistics, limit: float) -> Shift:

@@ -39,8 +39,7 @@ class LabelledCases:
     @property
     def known(self) -> Bools:
         """(N,): whether the class is known."""
-        known: Bools = self.correct.sum(axis=1) == 1
-        return known
+        return np.asarray(self.correct.sum(axis=1) == 1)
 
     @property
     def patients(self) -> int:

@@ -216,8 +216,10 @@ def _totals(labels: Labels, probabilities: Floats, weights: Floats, classes: Cla
     brier[known] = ((probabilities[known] - np.eye(count)[labels[known]]) ** 2).sum(axis=1)
     answers = np.zeros((len(labels), rows * count))
     answers[images, labels * count + predicted] = 1.0
+    # A bin includes its upper edge.
+    bin_of = np.clip(np.ceil(top * BINS).astype(np.int64) - 1, 0, BINS - 1)
     bins = np.zeros((len(labels), 3, BINS))
-    bins[images, :, confidence_bin(top)] = np.column_stack([np.ones(len(labels)), top, correct])
+    bins[images, :, bin_of] = np.column_stack([np.ones(len(labels)), top, correct])
     loss = -np.log(np.maximum(given, _SMALLEST))
     # One product of matrices is faster than four.
     added = np.column_stack([answers, loss, brier, bins.reshape(len(labels), -1)])
@@ -288,16 +290,10 @@ def reliability(labels: Labels, probabilities: Floats, classes: ClassSet = BRAIN
     return np.column_stack([count, ratio(confidence, count), ratio(correct, count)])
 
 
-def confidence_bin(top: Floats) -> Labels:
-    """Index of the bin of each top probability; bins include their upper edge."""
-    return np.clip(np.ceil(top * BINS).astype(np.int64) - 1, 0, BINS - 1)
-
-
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
     """Quotient; NaN if the denominator is 0, without a warning."""
     undefined = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
-    quotient: Floats = np.divide(numerator, denominator, out=undefined, where=denominator != 0)
-    return quotient
+    return np.asarray(np.divide(numerator, denominator, out=undefined, where=denominator != 0))
 
 
 def mean_of_defined(values: Floats) -> Floats:

@@ -156,6 +156,7 @@ def calibrate_to_site(
         cases.sequences,
     )
     fit = fit_site(parent.info, labelled, coverage)
+    pairs = zip(labels, cases.groups, strict=True)
     site = SiteCalibration(
         parent_name=parent.info.name,
         parent_version=parent.info.version,
@@ -163,7 +164,7 @@ def calibrate_to_site(
         data_sha256=data_sha256,
         patients=labelled.patients,
         images=len(labels),
-        by_class=_patients_by_class(labels, cases.groups),
+        by_class=dict(sorted(Counter(label for label, _ in set(pairs)).items())),
         seen_images=_calibrated_on(parent, cases.records).listed,
         fitted=fit.fitted,
         kept=fit.unfitted,
@@ -198,11 +199,6 @@ def _calibrated_on(parent: Bundle, records: Sequence[Record]) -> TrainingImages:
     images = TrainingImages.from_records(records)
     site = parent.info.site
     return images | TrainingImages.from_list(site.seen_images) if site else images
-
-
-def _patients_by_class(labels: Sequence[str], groups: Sequence[str]) -> dict[str, int]:
-    counted = Counter(label for label, _ in set(zip(labels, groups, strict=True)))
-    return dict(sorted(counted.items()))
 
 
 def _sequences(observed: Observed, prepared: Sequence[PreparedImage]) -> list[str | None]:

@@ -55,7 +55,14 @@ def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | 
     (folder / JSON).write_bytes(json_bytes(audit, indent=1))
     # The images are small: several BLAS threads would cost more than they save.
     with threadpool_limits(limits=1):
-        panels = _panels(_Gallery(audit, manifest, parts))
+        gallery = _Gallery(audit, manifest, parts)
+        panels = {
+            "conflicts": list(itertools.islice(gallery.conflicts(), _CONFLICTS)),
+            "copies": list(itertools.islice(gallery.copies(), _COPIES)),
+            "near": list(gallery.near_duplicates()),
+            "patients": list(itertools.islice(gallery.patients(), _PATIENTS)),
+            "outliers": list(gallery.outliers()),
+        }
     return html.write(
         folder / PAGE,
         "audit.html",
@@ -92,8 +99,7 @@ def square_of(manifest: Manifest, record: Record) -> NDArray[np.uint8]:
     except InputError:
         return np.zeros((_SIDE, _SIDE), dtype=np.uint8)
     small = preprocessing.resize(preprocessing.pad_square(windowed), _SIDE)
-    rounded: NDArray[np.uint8] = np.rint(np.clip(small, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return rounded
+    return np.asarray(np.rint(np.clip(small, 0.0, 1.0) * 255.0), dtype=np.uint8)
 
 
 class _Gallery:
@@ -141,7 +147,9 @@ class _Gallery:
 
     def patients(self) -> Iterator[Panel]:
         """Show one image of each part for patients (or clusters) in several parts."""
-        members = self.members()
+        members: dict[str, list[tuple[str, str]]] = {}
+        for record, part in zip(self.manifest, self.parts, strict=True):
+            members.setdefault(record.group, []).append((part, record.path))
         for crossing in self.audit.crossing_groups:
             firsts = dict(reversed(members[crossing.group]))
             counts = ", ".join(f"{n} in {part}" for part, n in crossing.images.items())
@@ -160,13 +168,6 @@ class _Gallery:
             if panels:
                 yield label, panels
 
-    def members(self) -> dict[str, list[tuple[str, str]]]:
-        """(part, path) of every record, by group."""
-        table: dict[str, list[tuple[str, str]]] = {}
-        for record, part in zip(self.manifest, self.parts, strict=True):
-            table.setdefault(record.group, []).append((part, record.path))
-        return table
-
     def show(self, path: str, part: str = "") -> ReportImage:
         """Embed one image with its name, class and part."""
         record = self.records[path]
@@ -174,16 +175,6 @@ class _Gallery:
         where = f"{label_name(record.label)}{', ' + part if part else ''}"
         uri = encode.data_uri(square_of(self.manifest, record))
         return ReportImage(uri, caption=f"{name} · {where}", alt=f"{name}, {where}")
-
-
-def _panels(gallery: _Gallery) -> dict[str, object]:
-    return {
-        "conflicts": list(itertools.islice(gallery.conflicts(), _CONFLICTS)),
-        "copies": list(itertools.islice(gallery.copies(), _COPIES)),
-        "near": list(gallery.near_duplicates()),
-        "patients": list(itertools.islice(gallery.patients(), _PATIENTS)),
-        "outliers": list(gallery.outliers()),
-    }
 
 
 def _distinct(pairs: Iterable[NearDuplicate]) -> Iterator[NearDuplicate]:

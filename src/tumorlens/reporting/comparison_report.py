@@ -6,9 +6,8 @@ from typing import Any, Final
 
 from matplotlib.axes import Axes
 
-from tumorlens import __version__
 from tumorlens.evaluation import comparison as comparisons
-from tumorlens.evaluation import metrics, resampling
+from tumorlens.evaluation import metrics
 from tumorlens.evaluation.comparison import COMPARED, ComparedNetwork, Comparison
 from tumorlens.evaluation.resampling import Estimate
 from tumorlens.files import json_bytes
@@ -47,9 +46,6 @@ def write(folder: str | Path, comparison: Comparison) -> Path:
         show_p=show_p,
         decided=decided,
         figure=html.embed_png(figure),
-        level=resampling.LEVEL,
-        min_groups=resampling.MIN_GROUPS,
-        version=__version__,
     )
 
 

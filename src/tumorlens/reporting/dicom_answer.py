@@ -120,7 +120,7 @@ def _stored_slice(image: MedicalImage, answer: ImageAnswer) -> SliceReference:
 def _reported(answer: Answer, reference: SliceReference, notes: tuple[str, ...]) -> "Reported":
     from tumorlens.imaging.dicom.report import Reported
 
-    finding: Finding | None = None if not hasattr(answer, "finding") else answer.finding
+    finding: Finding | None = getattr(answer, "finding", None)
     return Reported(
         decision=answer.decision,
         label=answer.label,

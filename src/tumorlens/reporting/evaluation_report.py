@@ -8,10 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from tumorlens import __version__
 from tumorlens.datasets.controls import FRAME_CLASSIFIER, HASH_NEIGHBOUR
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.evaluation import metrics, record, resampling, selective
+from tumorlens.evaluation import metrics, record, selective
 from tumorlens.evaluation.conformal import Covered, Sets
 from tumorlens.evaluation.corruptions.run import Corruptions
 from tumorlens.evaluation.evaluator import Evaluation, Measured
@@ -118,7 +117,6 @@ def write(
         named=evaluation.classes.display_name,
         show=show,
         figures=figures,
-        embed=html.embed_png,
         rates=metrics.asked(metrics.RATES, evaluation.classes),
         other_answers={
             label: row for label, row in record.answers(evaluation).items() if label in UNANSWERABLE
@@ -131,13 +129,9 @@ def write(
         probes=probes,
         corruptions=corruptions,
         corruption_figures=worse,
-        data_uri=encode.data_uri,
         show_rate=show_rate,
         mistakes=mistakes(evaluation, manifest),
         wrong=int((~evaluation.correct).sum()),
-        level=resampling.LEVEL,
-        min_groups=resampling.MIN_GROUPS,
-        version=__version__,
     )
 
 

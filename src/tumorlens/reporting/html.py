@@ -7,6 +7,9 @@ from pathlib import Path
 
 import jinja2
 
+from tumorlens import __version__
+from tumorlens.evaluation.resampling import LEVEL, MIN_GROUPS
+from tumorlens.imaging import encode
 from tumorlens.labels import RESEARCH_NOTICE, label_name
 from tumorlens.text import percent, probability_percent
 
@@ -54,5 +57,8 @@ def _environment() -> jinja2.Environment:
     environment.filters["percent"] = percent
     environment.filters["probability_percent"] = probability_percent
     environment.filters["label"] = label_name
-    environment.globals["research_notice"] = RESEARCH_NOTICE
+    environment.globals |= {
+        "research_notice": RESEARCH_NOTICE, "version": __version__, "level": LEVEL,
+        "min_groups": MIN_GROUPS, "embed": embed_png, "data_uri": encode.data_uri,
+    }  # fmt: skip
     return environment

@@ -47,7 +47,6 @@ def write(folder: Path, site_result: SiteResult) -> Path:
         remarks=remarks(site_result),
         no_reference=NO_REFERENCE,
         folds=FOLDS,
-        version=__version__,
     )
 
 

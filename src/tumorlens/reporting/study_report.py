@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from tumorlens import __version__
 from tumorlens.bundle import BundleInfo
 from tumorlens.imaging import encode
 from tumorlens.imaging.facts import sides_of
@@ -89,7 +88,6 @@ def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, written:
         info=info,
         sha256=model.sha256 if model else info.files.get("model.onnx", ""),
         written=written.strftime("%Y-%m-%d %H:%M %Z"),
-        percent_of=probability_percent,
         classes=info.classes,
         named=lambda names: [info.classes.display_names[name] for name in names],
         names=info.classes.display_names,
@@ -97,7 +95,6 @@ def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, written:
         strip=strip,
         is_volume=lambda result: isinstance(result, VolumePrediction),
         is_whole=lambda result: isinstance(result, VolumePrediction | StudyPrediction),
-        version=__version__,
     )
 
 

@@ -191,16 +191,13 @@ class TrainingData:
         takes_part = self._trains if wanted == TRAIN else self.keeps
         chosen = [i for i, (r, part) in enumerate(pairs) if part == wanted and takes_part(r)]
         if not chosen:
+            name = self.split.info.name
+            hint = f"; it is in folds: name one, as in {name}:0, or train all of them with --kfold"
             raise SplitError(
-                f"split {self.split.info.name} has no image for {wanted}{self._fold_hint()}"
+                f"split {name} has no image for {wanted}"
+                + (hint if fold_numbers(self.split) else "")
             )
         return chosen
-
-    def _fold_hint(self) -> str:
-        name = self.split.info.name
-        if not fold_numbers(self.split):
-            return ""
-        return f"; it is in folds: name one, as in {name}:0, or train all of them with --kfold"
 
     def _extra_parts(self) -> list[tuple[Extra, list[int]]]:
         return [

@@ -41,8 +41,7 @@ class ImageSet:
     @property
     def labels(self) -> NDArray[np.int64]:
         """(N,) index of a correct class: the only one, or of several the first."""
-        labels: NDArray[np.int64] = self.answers.argmax(axis=1).astype(np.int64)
-        return labels
+        return np.asarray(self.answers.argmax(axis=1), dtype=np.int64)
 
     @classmethod
     def load(
@@ -108,8 +107,7 @@ def balanced_weights(records: Sequence[Record]) -> NDArray[np.float64]:
     _, member, counts = np.unique(keys, return_inverse=True, return_counts=True)
     doubtful = np.array([record.source_label == TUMOR_FREE_SLICE for record in records])
     weights = np.where(doubtful, 0.5, 1.0) / np.sqrt(counts[member])
-    normalized: NDArray[np.float64] = weights / weights.sum()
-    return normalized
+    return np.asarray(weights / weights.sum())
 
 
 def kind_log_priors(

@@ -32,8 +32,7 @@ def noise(image: Floats, amount: float, random: np.random.Generator) -> Floats:
     Gudbjartsson and Patz, "The Rician distribution of noisy MRI data" (1995).
     """
     real, imaginary = random.normal(0.0, amount, (2, *image.shape))
-    magnitude: Floats = np.hypot(image + real, imaginary)
-    return magnitude
+    return np.asarray(np.hypot(image + real, imaginary))
 
 
 def bias_field(image: Floats, amount: float, random: np.random.Generator) -> Floats:
@@ -47,15 +46,13 @@ def bias_field(image: Floats, amount: float, random: np.random.Generator) -> Flo
     coefficients[np.add.outer(np.arange(_ORDER + 1), np.arange(_ORDER + 1)) > _ORDER] = 0.0
     coefficients[0, 0] = 0.0
     field = np.polynomial.polynomial.polygrid2d(rows, columns, coefficients)
-    shaded: Floats = image * np.exp(amount * field / np.abs(field).max())
-    return shaded
+    return np.asarray(image * np.exp(amount * field / np.abs(field).max()))
 
 
 def gamma(image: Floats, amount: float, random: np.random.Generator) -> Floats:
     """Raise to a power, brighter or darker by a draw; ``amount``: logarithm of the exponent."""
     sign = 1.0 if random.random() < 0.5 else -1.0
-    curved: Floats = np.clip(image, 0.0, 1.0) ** np.exp(sign * amount)
-    return curved
+    return np.asarray(np.clip(image, 0.0, 1.0) ** np.exp(sign * amount))
 
 
 def blur(image: Floats, amount: float, _: np.random.Generator) -> Floats:
