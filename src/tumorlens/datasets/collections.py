@@ -52,33 +52,25 @@ class _Entry:
     """Further fields of ``Record``."""
 
 
-def import_diverse(
-    folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
-) -> Manifest:
+def import_diverse(folder: Path, output: Path, progress: Progress | None = None) -> Manifest:
     """Import slices of many small collections, listed in ``index.csv``.
 
     Columns: file, class, set, family, patient, sequence, plane, skull_stripped, mask.
     Raises ``DatasetError`` where the index is missing or names an absent file or unknown class.
     """
-    return _import(_listed(Path(folder), "index.csv"), manifest_path, progress)
+    return _import(_listed(folder, "index.csv"), output, progress)
 
 
-def import_more(
-    folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
-) -> Manifest:
+def import_more(folder: Path, output: Path, progress: Progress | None = None) -> Manifest:
     """Import slices of further collections, listed in ``index-healthy.csv`` and ``-tumour.csv``.
 
     Columns and errors as in ``import_diverse``. Images that are not brain MRI come along with the
     label ``not_brain_mri``, their kind in ``sequence``, for training the gate.
     """
-    return _import(
-        _listed(Path(folder), "index-healthy.csv", "index-tumour.csv"), manifest_path, progress
-    )
+    return _import(_listed(folder, "index-healthy.csv", "index-tumour.csv"), output, progress)
 
 
-def import_heads(
-    folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
-) -> Manifest:
+def import_heads(folder: Path, output: Path, progress: Progress | None = None) -> Manifest:
     """Cut the volumes of the collection ``more`` into sagittal and coronal slices.
 
     They are listed in ``volumes-healthy.csv`` and ``volumes-tumour.csv``, with columns as in
@@ -87,7 +79,7 @@ def import_heads(
     nothing says which of their slices show it. Raises ``DatasetError`` where an index is missing
     or a volume cannot be used.
     """
-    folder, images_folder = Path(folder), Path(manifest_path).with_suffix("")
+    images_folder = output.with_suffix("")
     images_folder.mkdir(parents=True, exist_ok=True)
     listed = [
         entry
@@ -96,7 +88,7 @@ def import_heads(
     ]
     cut = [entry for volume in reported(listed, len(listed), progress)
            for entry in _slices(volume, images_folder)]  # fmt: skip
-    return _import(cut, manifest_path, None)
+    return _import(cut, output, None)
 
 
 def _slices(volume: _Entry, folder: Path) -> Iterator[_Entry]:
@@ -120,18 +112,16 @@ def _slices(volume: _Entry, folder: Path) -> Iterator[_Entry]:
         yield _Entry(file, label, about)
 
 
-def import_br35h_tumor(
-    folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
-) -> Manifest:
+def import_br35h_tumor(folder: Path, output: Path, progress: Progress | None = None) -> Manifest:
     """Import the tumour images of Br35H, whose kind is not given: label ``tumor``.
 
     Patients are not known either, and many images are versions of one slice; those that resemble
     each other are one group.
     """
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     files = [file for file in files if not file.name.startswith(".") and file.suffix != ".csv"]
     entries = [_Entry(file, ANY_TUMOR, {"source": BR35H, "family": BR35H}) for file in files]
-    manifest = _import(entries, manifest_path, progress)
+    manifest = _import(entries, output, progress)
     pairs = duplicates.near_duplicates(fingerprint(manifest), _COPY_DISTANCE, _COPY_CORRELATION)
     same = duplicates.identical([record.pixel_sha256 for record in manifest])
     numbers = duplicates.clusters(len(manifest), pairs, same).tolist()
@@ -144,40 +134,35 @@ def import_br35h_tumor(
 
 
 def import_brain_tumor_progression(
-    folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
+    folder: Path, output: Path, progress: Progress | None = None
 ) -> Manifest:
     """Import axial slices of TCIA Brain-Tumor-Progression, with masks, listed in ``slices.csv``."""
-    folder = Path(folder)
     entries = []
     for row in read_index(folder / "slices.csv"):
         about = _axial_t1ce("brain-tumor-progression", row["patient"])
         about["mask"] = str(folder / "masks" / Path(row["file"]).name)
         entries.append(_Entry(folder / row["file"], row["class"], about))
-    return _import(entries, manifest_path, progress)
+    return _import(entries, output, progress)
 
 
-def import_vs_seg_dicom(
-    folder: str | Path, manifest_path: str | Path, *, progress: Progress | None = None
-) -> Manifest:
+def import_vs_seg_dicom(folder: Path, output: Path, progress: Progress | None = None) -> Manifest:
     """Import slices of one patient of TCIA Vestibular-Schwannoma-SEG, as DICOM files.
 
     A tumour that is none of the classes: label ``other_pathology``. It is not known which slices
     show it.
     """
     about = _axial_t1ce("vs-seg", "VS-SEG-001")
-    files = sorted(Path(folder).rglob("*.dcm"))
-    return _import(
-        [_Entry(file, OTHER_PATHOLOGY, about) for file in files], manifest_path, progress
-    )
+    files = sorted(folder.rglob("*.dcm"))
+    return _import([_Entry(file, OTHER_PATHOLOGY, about) for file in files], output, progress)
 
 
-def with_cheng_masks(manifest: Manifest, folder: str | Path) -> Manifest:
+def with_cheng_masks(manifest: Manifest, folder: Path) -> Manifest:
     """Add the experts' outlines of Cheng et al. to the images of the 7,023-image set.
 
     ``folder`` holds ``masks/CLASS/N.png``. Images that could not be traced stay without. Raises
     ``DatasetError`` where no image gets a mask.
     """
-    records = tuple(_with_mask(record, manifest.folder, Path(folder)) for record in manifest)
+    records = tuple(_with_mask(record, manifest.folder, folder) for record in manifest)
     if not any(record.mask for record in records):
         raise DatasetError(f"{folder}: contains no mask (masks/CLASS/N.png) of an image of the set")
     return Manifest(records, manifest.folder)
@@ -252,10 +237,8 @@ def _entry(folder: Path, row: Mapping[str, str]) -> _Entry:
     )
 
 
-def _import(
-    entries: Sequence[_Entry], manifest_path: str | Path, progress: Progress | None
-) -> Manifest:
-    base = Path(manifest_path).resolve().parent
+def _import(entries: Sequence[_Entry], output: Path, progress: Progress | None) -> Manifest:
+    base = output.resolve().parent
     _check(entries)
     with thread_pool() as pool:
         work = pool.map(lambda entry: _record(entry, base), entries)

@@ -77,58 +77,7 @@ def fit_site(
     ``coverage`` is that of the prediction sets for a new patient of this site. The limits of the
     error rates are those for sources that were not used in training.
     """
-    require_useful(info.name, softmax(cases.logits, info.temperature), cases.correct)
-    fitted: list[str] = []
-    unfitted: list[str] = []
-    temperature = _temperature(info, cases, fitted, unfitted)
-    probabilities = softmax(cases.logits, temperature)
-    rule = _rule(info, cases, probabilities, temperature, fitted, unfitted)
-    decided = decisions_by_sequence(probabilities, rule, cases.sequences, info.classes).names
-    sets = _sets(cases, probabilities, decided, coverage, fitted, unfitted)
-    absent = _absent(info.classes, cases)
-    if sets is not None and absent:
-        unfitted.append(
-            f"prediction sets: no case of some classes ({', '.join(absent)}), so their threshold "
-            "is that of all cases, and their coverage is unknown"
-        )
-    if info.volume_decisions:
-        unfitted.append(
-            "thresholds for whole heads: the parent's, rescaled to the new temperature, because "
-            "thresholds for volumes cannot be fitted to single images"
-        )
-    return SiteFit(temperature, rule, sets, tuple(fitted), tuple(unfitted))
-
-
-def _absent(classes: ClassSet, cases: LabelledCases) -> list[str]:
-    """The display names of the classes without any case."""
-    present: Bools = np.any(cases.correct[cases.known], axis=0)
-    named = zip(classes.names, present, strict=True)
-    return [classes.display_name(name) for name, is_there in named if not is_there]
-
-
-def _temperature(
-    info: BundleInfo, cases: LabelledCases, fitted: list[str], unfitted: list[str]
-) -> float:
-    name, start = info.name, info.temperature
-    known = cases.where(cases.known)
-    if known.patients < MIN_FOR_TEMPERATURE:
-        unfitted.append(
-            f"temperature: the parent's, because only {known.patients} patients have a known class "
-            f"({MIN_FOR_TEMPERATURE} are needed)"
-        )
-        return start
-    truths = known.correct.argmax(axis=1)
-    if len(np.unique(truths)) == 1:
-        # The confidence for one class does not show the errors for the others.
-        unfitted.append("temperature: the parent's, because all cases are of one class")
-        return start
-    weights = small_samples.patient_weights(known.groups)
-    temperature = adapt_temperature(known.logits, truths, weights, start)
-    require_fitted(name, temperature)
-    fitted.append(
-        f"temperature: {start:.3f} became {temperature:.3f}, from {known.patients} patients"
-    )
-    return temperature
+    return _Fitting(info, cases, coverage).run()
 
 
 class _FittedThreshold(NamedTuple):
@@ -165,42 +114,6 @@ class _FittedThreshold(NamedTuple):
             f"{start}, {fallback}, because {self.patients} patients are too few to guarantee an "
             f"error rate of {self.limit:.0%} ({self.needed} are needed)"
         )
-
-
-def _rule(
-    info: BundleInfo,
-    cases: LabelledCases,
-    probabilities: Floats,
-    temperature: float,
-    fitted: list[str],
-    unfitted: list[str],
-) -> DecisionRule:
-    none, word = info.classes.no_finding_index, info.classes.finding
-    own = _rescaled_rule(info.decision, info.temperature / temperature)
-    thresholds: dict[str, _FittedThreshold] = {}
-    values: dict[str, float] = {}
-    if none is not None:
-        thresholds = _presence(cases, probabilities, none)
-        values = {
-            name: threshold.chosen(getattr(own, name), LEAST)
-            for name, threshold in thresholds.items()
-        }
-    finding_from = values.get(_FINDING, 0.0)
-    thresholds[_KIND] = _kind(cases, probabilities, info.classes, finding_from)
-    values[_KIND] = thresholds[_KIND].chosen(own.kind_threshold, 0.0)
-    titles = {_NONE: f"no {word}", _FINDING: info.classes.a_finding, _KIND: "the kind"}
-    for name, threshold in thresholds.items():
-        fallback = "the parent's" + (
-            " or the lowest without an error here" if name == _NONE else ""
-        )
-        line = threshold.sentence(titles[name], values[name], fallback)
-        (fitted if threshold.control.promised else unfitted).append(line)
-    return DecisionRule(
-        notumor_threshold=values.get(_NONE, 0.0),
-        tumor_threshold=values.get(_FINDING, 0.0),
-        kind_threshold=values[_KIND],
-        by_sequence=_by_sequence(own, thresholds, values),
-    )
 
 
 def _by_sequence(
@@ -265,46 +178,126 @@ def _kind(
     )
 
 
-def _sets(
-    cases: LabelledCases,
-    probabilities: Floats,
-    decided: NDArray[np.str_],
-    coverage: float,
-    fitted: list[str],
-    unfitted: list[str],
-) -> ConformalThresholds | None:
-    """Sets by decision and class if each has enough patients, otherwise pooled."""
-    everything = _by_class(cases, probabilities, cases.known, coverage)
-    if everything is None:
-        patients = len(set(cases.groups_where(cases.known)))
-        unfitted.append(small_samples.no_sets(f"{patients} patients", coverage))
-        return None
-    parts = {name: cases.known & (decided == name) for name in (CLASSIFIED, DETECTED, ABSTAINED)}
-    own = {
-        name: _by_class(cases, probabilities, member, coverage)
-        for name, member in parts.items()
-        if member.any()
-    }
-    # All or none: with sets for some decisions, the others would not reach the coverage.
-    apart = len(own) > 1 and all(rule is not None and not rule[1] for rule in own.values())
-    chosen = {name: (own.get(name) if apart else None) or everything for name in parts}
-    rows, pooled = {name: rule[0] for name, rule in chosen.items()}, everything[1] and not apart
-    fitted.append(
-        f"prediction sets of {coverage:.0%}: "
-        + ("one threshold for all classes" if pooled else "a threshold for each class")
-        + (", for each decision" if apart else ", the same for all decisions")
-    )
-    if pooled:
-        unfitted.append(
-            "prediction sets class by class: pooled instead, as some class has fewer than "
-            f"{small_samples.patients_for_coverage(coverage)} patients; the coverage holds for all "
-            "classes together"
+class _Fitting:
+    """Fits one quantity after the other, and notes what could be fitted and what could not."""
+
+    def __init__(self, info: BundleInfo, cases: LabelledCases, coverage: float) -> None:
+        self.info, self.cases, self.coverage = info, cases, coverage
+        self.fitted: list[str] = []
+        self.unfitted: list[str] = []
+
+    def run(self) -> SiteFit:
+        info, cases = self.info, self.cases
+        require_useful(info.name, softmax(cases.logits, info.temperature), cases.correct)
+        temperature = self.temperature()
+        probabilities = softmax(cases.logits, temperature)
+        rule = self.rule(probabilities, temperature)
+        decided = decisions_by_sequence(probabilities, rule, cases.sequences, info.classes).names
+        sets = self.sets(probabilities, decided)
+        if sets is not None and (absent := self.absent_classes()):
+            self.unfitted.append(
+                f"prediction sets: no case of some classes ({', '.join(absent)}), so their "
+                "threshold is that of all cases, and their coverage is unknown"
+            )
+        if info.volume_decisions:
+            self.unfitted.append(
+                "thresholds for whole heads: the parent's, rescaled to the new temperature, "
+                "because thresholds for volumes cannot be fitted to single images"
+            )
+        return SiteFit(temperature, rule, sets, tuple(self.fitted), tuple(self.unfitted))
+
+    def absent_classes(self) -> list[str]:
+        """The display names of the classes without any case."""
+        classes, known = self.info.classes, self.cases.correct[self.cases.known]
+        named = zip(classes.names, np.any(known, axis=0), strict=True)
+        return [classes.display_name(name) for name, is_there in named if not is_there]
+
+    def temperature(self) -> float:
+        start = self.info.temperature
+        known = self.cases.where(self.cases.known)
+        if known.patients < MIN_FOR_TEMPERATURE:
+            self.unfitted.append(
+                f"temperature: the parent's, because only {known.patients} patients have a known "
+                f"class ({MIN_FOR_TEMPERATURE} are needed)"
+            )
+            return start
+        truths = known.correct.argmax(axis=1)
+        if len(np.unique(truths)) == 1:
+            # The confidence for one class does not show the errors for the others.
+            self.unfitted.append("temperature: the parent's, because all cases are of one class")
+            return start
+        weights = small_samples.patient_weights(known.groups)
+        temperature = adapt_temperature(known.logits, truths, weights, start)
+        require_fitted(self.info.name, temperature)
+        self.fitted.append(
+            f"temperature: {start:.3f} became {temperature:.3f}, from {known.patients} patients"
         )
-    return ConformalThresholds(
-        coverage=coverage,
-        thresholds=rows[CLASSIFIED],
-        by_decision={name: rows[name] for name in (DETECTED, ABSTAINED)},
-    )
+        return temperature
+
+    def rule(self, probabilities: Floats, temperature: float) -> DecisionRule:
+        info, cases = self.info, self.cases
+        none, word = info.classes.no_finding_index, info.classes.finding
+        own = _rescaled_rule(info.decision, info.temperature / temperature)
+        thresholds: dict[str, _FittedThreshold] = {}
+        values: dict[str, float] = {}
+        if none is not None:
+            thresholds = _presence(cases, probabilities, none)
+            values = {
+                name: threshold.chosen(getattr(own, name), LEAST)
+                for name, threshold in thresholds.items()
+            }
+        finding_from = values.get(_FINDING, 0.0)
+        thresholds[_KIND] = _kind(cases, probabilities, info.classes, finding_from)
+        values[_KIND] = thresholds[_KIND].chosen(own.kind_threshold, 0.0)
+        titles = {_NONE: f"no {word}", _FINDING: info.classes.a_finding, _KIND: "the kind"}
+        for name, threshold in thresholds.items():
+            fallback = "the parent's" + (
+                " or the lowest without an error here" if name == _NONE else ""
+            )
+            line = threshold.sentence(titles[name], values[name], fallback)
+            (self.fitted if threshold.control.promised else self.unfitted).append(line)
+        return DecisionRule(
+            notumor_threshold=values.get(_NONE, 0.0),
+            tumor_threshold=values.get(_FINDING, 0.0),
+            kind_threshold=values[_KIND],
+            by_sequence=_by_sequence(own, thresholds, values),
+        )
+
+    def sets(self, probabilities: Floats, decided: NDArray[np.str_]) -> ConformalThresholds | None:
+        """Sets by decision and class if each has enough patients, otherwise pooled."""
+        cases, coverage = self.cases, self.coverage
+        everything = _by_class(cases, probabilities, cases.known, coverage)
+        if everything is None:
+            patients = len(set(cases.groups_where(cases.known)))
+            self.unfitted.append(small_samples.no_sets(f"{patients} patients", coverage))
+            return None
+        decisions = (CLASSIFIED, DETECTED, ABSTAINED)
+        parts = {name: cases.known & (decided == name) for name in decisions}
+        own = {
+            name: _by_class(cases, probabilities, member, coverage)
+            for name, member in parts.items()
+            if member.any()
+        }
+        # All or none: with sets for some decisions, the others would not reach the coverage.
+        apart = len(own) > 1 and all(rule is not None and not rule[1] for rule in own.values())
+        chosen = {name: (own.get(name) if apart else None) or everything for name in parts}
+        pooled = everything[1] and not apart
+        self.fitted.append(
+            f"prediction sets of {coverage:.0%}: "
+            + ("one threshold for all classes" if pooled else "a threshold for each class")
+            + (", for each decision" if apart else ", the same for all decisions")
+        )
+        if pooled:
+            self.unfitted.append(
+                "prediction sets class by class: pooled instead, as some class has fewer than "
+                f"{small_samples.patients_for_coverage(coverage)} patients; the coverage holds for "
+                "all classes together"
+            )
+        return ConformalThresholds(
+            coverage=coverage,
+            thresholds=chosen[CLASSIFIED][0],
+            by_decision={name: chosen[name][0] for name in (DETECTED, ABSTAINED)},
+        )
 
 
 def _by_class(
