@@ -51,7 +51,7 @@ class Answerer:
             yield from self._rows(item)
         except TumorlensError as error:
             yield error_row(item.name, error.kind, str(error))
-        except Exception as error:  # a fault of ours: it costs this input, not the millions beside
+        except Exception as error:  # our own fault must not stop the other inputs
             words = f"{item.path}: {type(error).__name__} in tumorlens"
             yield error_row(item.name, _INTERNAL, words)
 
@@ -78,7 +78,7 @@ class Answerer:
         return (fetch if is_remote(item.path) else reader.load_file)(item.path)
 
     def _series(self, item: Item) -> Iterator[Row]:
-        # Here, not above: whoever has no DICOM does without pydicom.
+        # Imported here, so that pydicom is not loaded unless there are DICOM files.
         from tumorlens.imaging.series import group_files, group_members
 
         if item.kind == "dicom":

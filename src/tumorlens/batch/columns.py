@@ -1,7 +1,4 @@
-"""The columns of a batch's rows: what ``inference`` says a record is, as Parquet.
-
-Nothing is listed twice: names and types follow from the structs of the record.
-"""
+"""The columns of a batch's rows, as Parquet; names and types are those of the records' structs."""
 
 import io
 import types
@@ -23,7 +20,7 @@ _TALLY: Final = b"tumorlens"
 
 
 class Tally(msgspec.Struct, omit_defaults=True):
-    """What is in a part, or in many."""
+    """Counts of a part, or of several."""
 
     inputs: int = 0
     """Files, members, and DICOM folders or series, that were answered."""
@@ -38,7 +35,7 @@ class Tally(msgspec.Struct, omit_defaults=True):
     """Inputs that could not be used, by kind of error."""
 
     def add(self, other: "Tally") -> None:
-        """Count what ``other`` counted too."""
+        """Add the counts of ``other``."""
         self.inputs += other.inputs
         self.rows += other.rows
         for name in ("answers", "labels", "refused", "errors"):
@@ -47,7 +44,7 @@ class Tally(msgspec.Struct, omit_defaults=True):
 
 
 def tally_of(rows: Sequence[Row], inputs: int) -> Tally:
-    """Count ``rows`` of so many inputs."""
+    """Count ``rows``, which are those of a number of ``inputs``."""
     wholes = [row for row in rows if row["level"] != "slice"]
     counts = {
         "answers": (row.get("decision") for row in wholes),
@@ -91,7 +88,7 @@ def to_parquet(rows: Sequence[Row], tally: Tally, classes: tuple[str, ...]) -> b
 
 
 def read_tally(file: Any) -> Tally:
-    """The tally that a Parquet file of ``to_parquet`` states; ``file`` is a stream.
+    """The tally in the metadata of a file of ``to_parquet``; ``file`` is a stream.
 
     Raises ``ValueError`` where it is damaged.
     """
@@ -101,7 +98,7 @@ def read_tally(file: Any) -> Tally:
     except (arrow().ArrowException, KeyError, TypeError, msgspec.MsgspecError) as error:
         raise ValueError("damaged") from error
     except OSError as error:
-        if error.errno is not None:  # of the disk; pyarrow also says so what is damaged
+        if error.errno is not None:  # of the disk; pyarrow raises it for damaged files too
             raise
         raise ValueError("damaged") from error
 
@@ -133,7 +130,7 @@ def _type(hint: Any, classes: tuple[str, ...]) -> Any:
 
 
 def _clean(value: Any) -> Any:
-    """Escape bytes of a path that are no UTF-8 (lone surrogates), which Parquet cannot hold."""
+    """Escape bytes of a path that are not UTF-8 (lone surrogates), which Parquet cannot contain."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, Mapping):

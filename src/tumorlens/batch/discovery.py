@@ -1,7 +1,7 @@
-"""Find the inputs of a batch as a stream: the first is there at once, however many there are.
+"""Find the inputs of a batch one by one, so that work begins at once, however many there are.
 
-In memory are the names of one folder at a time, never all of them. The order is that of the names,
-so every machine that looks at the same input finds the same stream.
+Only the names of one folder at a time are in memory. The order is that of the names, so every
+machine finds the same inputs in the same order.
 """
 
 import glob
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 STANDARD_INPUT: Final = "-"
 _PATTERN: Final = frozenset("*?[")
 _FEW_DICOM: Final = 1000
-"""More DICOM files are not one item: those of one folder are grouped by their series first."""
+"""Most DICOM files of one item; larger folders are first divided by series."""
 
 
 class Discovery:
-    """The inputs that an argument stands for, and how many files were left out."""
+    """The inputs that an argument names, and the number of files that were left out."""
 
     def __init__(self, argument: str) -> None:
         """``argument``: a folder, file, zip archive, pattern, manifest, URL or ``-``."""
@@ -39,7 +39,7 @@ class Discovery:
         """Files that do not begin like an image or volume, so far."""
 
     def __iter__(self) -> Iterator[Item]:
-        """Raise ``BatchError`` where there is nothing at all to look at."""
+        """Raise ``BatchError`` if there is no such file or folder."""
         if self.argument == STANDARD_INPUT:
             return self._listed(listed_paths(_standard_input()))
         if is_remote(self.argument):
@@ -56,7 +56,7 @@ class Discovery:
         return self._named([self.argument])
 
     def _named(self, paths: Iterable[str]) -> Iterator[Item]:
-        """Each of ``paths``; DICOM files of one folder, one after the other, as in the folder."""
+        """Each of ``paths``; consecutive DICOM files of one folder are grouped as in a folder."""
         kinds = ((path, kind_of(path)) for path in paths)
         for folder, run in groupby(kinds, key=_dicom_folder):
             if folder is not None:
@@ -75,7 +75,7 @@ class Discovery:
                 yield from self._named(run)
 
     def _folder(self, folder: str) -> Iterator[Item]:
-        """Everything in it and below, without hidden files; linked folders stay out."""
+        """Everything in it and below, without hidden files and linked folders."""
         unread: list[OSError] = []
         dicom = _Studies()
         for parent, folders, names in os.walk(folder, onerror=unread.append):
@@ -100,7 +100,7 @@ class Discovery:
         yield from studies.add(folder, dicom)
 
     def _file(self, path: str, kind: str | None) -> Iterator[Item]:
-        """A file, or what an archive holds."""
+        """A file, or the members of an archive."""
         if kind == "zip":
             yield from self._archive(path)
         else:
@@ -124,12 +124,12 @@ class Discovery:
 
 
 def failure(path: str, error: InputError) -> Item:
-    """An input that already failed: it gets a row like any other."""
+    """An input that already failed; it gets a row too."""
     return Item("failure", path, message=str(error), error=error.kind)
 
 
 def count_files(argument: str) -> int | None:
-    """About how many files there are to go through, without opening one; None where unknown."""
+    """About how many files there are, without opening any; None if that is unknown."""
     path = Path(argument)
     if argument == STANDARD_INPUT or is_remote(argument):
         return None
@@ -159,7 +159,7 @@ def _dicom(folder: str, paths: Sequence[str]) -> Item:
 
 
 def _of_one_folder(folder: str, paths: Sequence[str]) -> Iterator[Item]:
-    """DICOM files that were named one after the other."""
+    """Consecutive DICOM files of a folder."""
     if len(paths) == 1:
         yield _dicom(paths[0], paths)
         return
@@ -169,9 +169,9 @@ def _of_one_folder(folder: str, paths: Sequence[str]) -> Iterator[Item]:
 
 
 class _Studies:
-    """DICOM folders as items; those of one study, one after the other, are one item.
+    """DICOM folders as items; consecutive folders of one study are one item.
 
-    Exports have a folder for each series, and a study of several series gets an answer of its own.
+    Exports have a folder for each series, and a study of several series gets a joint answer.
     """
 
     def __init__(self) -> None:
@@ -180,7 +180,7 @@ class _Studies:
         self._paths: list[str] = []
 
     def add(self, folder: str, paths: Sequence[str]) -> Iterator[Item]:
-        """The items that ``folder`` ends, and its own where its files are too many to wait."""
+        """Add the files of ``folder``; yield the items that are complete now."""
         if not paths:
             return
         if len(paths) > _FEW_DICOM:
@@ -197,7 +197,7 @@ class _Studies:
         self._paths += paths
 
     def rest(self) -> Iterator[Item]:
-        """The item of the folders that still wait."""
+        """The item of the folders that were added last."""
         if self._paths:
             yield _dicom(os.path.commonpath(self._folders), self._paths)
         self._study, self._folders, self._paths = None, [], []
@@ -213,7 +213,7 @@ def _series_items(folder: str, paths: Sequence[str]) -> Iterator[Item]:
 
 
 def _membership_of(path: str) -> "Membership | None":
-    # Here, not above: whoever has no DICOM does without pydicom.
+    # Imported here, so that pydicom is not loaded unless there are DICOM files.
     from tumorlens.imaging.series import membership_of
 
     return membership_of(path)

@@ -1,8 +1,8 @@
-"""What a batch answers: inputs, and the chunks of them that are answered and committed as one.
+"""Inputs of a batch, and the chunks of them that are answered and committed together.
 
-Where one chunk ends and the next begins depends on the names of the inputs nearby and on nothing
-else: not on the number of processes or machines, and a file more changes one chunk, not all that
-come after it. The name of a chunk is a hash of what is in it.
+Where one chunk ends and the next begins depends only on the names of the inputs nearby, not on the
+number of processes or machines. So one more file changes one chunk, not all later ones. The name of
+a chunk is a hash of its contents.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ _USUAL: Final = 256
 """Inputs of a chunk, on average: about a second of work."""
 _FIRST: Final = 16
 _SMALL_CHUNKS: Final = 8
-"""So many chunks at the beginning are small: the first rows are there soon."""
+"""Number of small chunks at the beginning, so that the first rows are written soon."""
 _LONGEST: Final = 4
-"""A chunk is at most so many times its usual size."""
+"""Most times its usual size that a chunk may have."""
 _WEIGHT_BYTES: Final = 1 << 20
-"""A file counts once more for each of these: a volume is more work than an image."""
+"""A file counts once more for each of these, because a volume is more work than an image."""
 _ID_DIGITS: Final = 16
 
 
@@ -36,7 +36,7 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     size: int = 0
     """Bytes, where known."""
     stamp: str = ""
-    """Changes when the file does: its time of change, or what an object store says."""
+    """Changes when the file does: its modification time, or what an object store states."""
     message: str = ""
     """Of a failure: what is wrong."""
     error: str = ""
@@ -44,7 +44,7 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def name(self) -> str:
-        """What rows and messages call it: for a member, the archive and its name in it."""
+        """Its name in rows and messages: for a member, the archive and its name in it."""
         return f"{self.path}/{self.names[0]}" if self.kind == "member" else self.path
 
 
@@ -55,12 +55,12 @@ class Chunk(msgspec.Struct, frozen=True):
     items: tuple[Item, ...]
 
     def belongs_to(self, part: int, parts: int) -> bool:
-        """Whether it is work for ``part``, from 0, of so many ``parts``."""
+        """Whether it is work for ``part``, from 0, of ``parts``."""
         return int(self.id, 16) % parts == part
 
 
 def chunks(items: Iterable[Item]) -> Iterator[Chunk]:
-    """Put ``items`` together, in order, a chunk at a time in memory."""
+    """Group ``items`` in their order; only one chunk at a time is in memory."""
     count = weight = 0
     held: list[Item] = []
     for item in items:
@@ -81,6 +81,6 @@ def _ends_chunk(item: Item, usual: int) -> bool:
 
 
 def _id_of(items: Iterable[Item]) -> str:
-    # JSON, not UTF-8: a name may hold bytes that are none.
+    # JSON, because a name may contain bytes that are not UTF-8.
     described: Any = msgspec.to_builtins(tuple(items))
     return hashlib.sha256(json.dumps(described).encode("ascii")).hexdigest()[:_ID_DIGITS]

@@ -19,10 +19,10 @@ _UTF_16: Final = re.compile(rb"\xff\xfe[^\0]\0|\xfe\xff\0[^\0]")
 
 
 def listed_paths(stream: RawIOBase) -> Iterator[str]:
-    """The paths of a list: one a line, or each with a NUL behind it, as ``find -print0`` does.
+    """The paths of a list: one per line, or each followed by a NUL, as from ``find -print0``.
 
-    A name may hold a line break where NULs separate, and bytes that are no UTF-8 in both. Raises
-    ``BatchError`` for UTF-16, whose bytes would name no existing file.
+    With NULs a name may contain a line break; in both it may contain bytes that are not UTF-8.
+    Raises ``BatchError`` for UTF-16, whose bytes would name no existing file.
     """
     rest, separator = b"", b""
     while block := stream.read(_BLOCK):
@@ -77,7 +77,7 @@ def count_rows(path: Path) -> int | None:
 def _csv_column(path: Path) -> Iterator[object]:
     with path.open("rb") as beginning:
         is_wide = _UTF_16.match(beginning.read(4)) is not None
-    # Bytes that are no UTF-8 are kept, as names of files have them.
+    # Bytes that are not UTF-8 are kept, as in names of files.
     encoding, errors = ("utf-16", "replace") if is_wide else ("utf-8-sig", "surrogateescape")
     with path.open(newline="", encoding=encoding, errors=errors) as file:
         separator = stated_separator(first := file.readline())

@@ -21,20 +21,20 @@ _MEMORY_BYTES: Final = 3 << 30
 _CPU_SECONDS: Final = 3600.0
 """For one chunk; a process that takes longer hangs in an input."""
 _TRIES: Final = 2
-"""A process may be ended by someone else; an input that ends two is at fault."""
+"""A process may be ended by someone else; an input at which two end is at fault."""
 _LOOK_S: Final = 0.05
 _DONE: Final = object()
 
 
 class LocalEngine:
-    """Runs chunks in so many processes."""
+    """Runs chunks in several processes."""
 
     def __init__(self, processes: int) -> None:
-        """One a core is best: each uses one thread."""
+        """One process for each core is best: each uses one thread."""
         self.processes = processes
 
     def run(self, setup: Setup, chunks: Iterator[Chunk]) -> Iterator[Tally]:
-        """Commit each chunk; give what is in it, in the order in which they are done.
+        """Commit each chunk, and yield its tally, in the order in which they are done.
 
         Raises ``TumorlensError`` where the bundle cannot be used or a part cannot be written.
         """
@@ -85,7 +85,7 @@ class _Work:
 
 
 class _Lane(threading.Thread):
-    """Feeds one process, and the next when that one dies."""
+    """Gives chunks to a process, and to a new one when that one dies."""
 
     def __init__(self, setup: Setup, work: _Work) -> None:
         super().__init__(daemon=True)
@@ -101,19 +101,19 @@ class _Lane(threading.Thread):
         try:
             while (chunk := self._next()) is not None:
                 self._work.give(self._commit(chunk))
-        except BaseException as error:  # it is for whoever asked for the results
+        except BaseException as error:  # raised where the results are read
             self._work.give(error)
         finally:
             self._work.give(_DONE)
             self._end()
 
     def kill(self) -> None:
-        """End the process; what it had not committed is left."""
+        """End the process; what it has not committed is dropped."""
         if self._process is not None:
             self._process.kill()
 
     def end(self) -> None:
-        """Wait until it has ended, unless it waits for its input: that may take for ever."""
+        """Wait until it has ended, unless it waits for input, which may take for ever."""
         while self.is_alive() and not self._waits:
             self.join(_LOOK_S)
 
@@ -129,7 +129,7 @@ class _Lane(threading.Thread):
             self._process = None
 
     def _commit(self, chunk: Chunk) -> Tally:
-        """Try until it is committed, without the inputs that end every process."""
+        """Try until it is committed, in the end without the inputs that crash every process."""
         tries = 0
         crashed: list[int] = []
         while True:
@@ -145,7 +145,7 @@ class _Lane(threading.Thread):
                     crashed.append(indices[-1])
 
     def _try(self, chunk: Chunk, crashed: list[int], indices: list[int], *, careful: bool) -> Tally:
-        """Have it committed; add to ``indices`` each input that the process says it begins."""
+        """Send it to the process; add to ``indices`` each input that the process begins."""
         self._process = self._process or WorkerProcess(self._setup)
         asked = {"chunk": msgspec.to_builtins(chunk), "crashed": crashed, "careful": careful}
         self._process.send(Message({"request": asked, "cpu_seconds": _CPU_SECONDS}))

@@ -1,6 +1,6 @@
-"""The engine of a cluster: an actor for each core, on however many machines Ray has.
+"""The engine for a Ray cluster: an actor for each core of all its machines.
 
-Ray only schedules. The finished parts say what is done, so Ray may run a chunk twice or lose the
+Ray only schedules. The finished parts show what is done, so Ray may run a chunk twice or lose the
 machine that began it.
 """
 
@@ -16,16 +16,16 @@ from tumorlens.batch.worker import Setup, Worker
 from tumorlens.errors import BatchError, TumorlensError, needing
 
 _TRIES: Final = 3
-"""Actors that a chunk may lose; then it is gone through carefully, in a process of its own."""
+"""Actors that may die at a chunk; after that, a separate process handles it input by input."""
 
 
 class RayEngine:
-    """Runs chunks in so many actors."""
+    """Runs chunks in several actors."""
 
     def __init__(self, actors: int | None = None, address: str | None = None) -> None:
-        """Join the cluster at ``address``, ``auto`` for the one of this machine; None starts one.
+        """Join the cluster at ``address`` (``auto``: the one on this machine; None: start one).
 
-        By default an actor for each core of the cluster. Raises ``MissingExtraError``.
+        By default there is an actor for each core of the cluster. Raises ``MissingExtraError``.
         """
         self._ray = _ray()
         if not self._ray.is_initialized():
@@ -53,7 +53,7 @@ class RayEngine:
 
 
 class _Crew:
-    """The actors, and what each of them does."""
+    """The actors, and the chunk of each."""
 
     def __init__(self, ray: Any, setup: Setup) -> None:
         self._ray = ray
@@ -61,7 +61,7 @@ class _Crew:
         self._lost: dict[str, int] = {}
         self._actors: list[Any] = []
         self.busy: dict[Any, tuple[Any, Chunk]] = {}
-        """By the promise of an answer: who gives it, and what was asked."""
+        """Actor and chunk, keyed by Ray's reference to the result."""
 
     def hire(self) -> Any:
         actor = self._ray.remote(num_cpus=1)(_Actor).remote(self._setup, str(Path.cwd()))
@@ -93,8 +93,8 @@ class _Crew:
 
 
 class _Actor:
-    """What runs in the cluster: the bundle, loaded once, by the first chunk: to Ray an actor that
-    fails at its start has died, and is replaced."""
+    """Runs in the cluster. It loads the bundle at its first chunk, not at its start: for Ray, an
+    actor that fails at its start has died, and is replaced."""
 
     def __init__(self, setup: Setup, folder: str) -> None:
         os.environ["OMP_NUM_THREADS"] = "1"

@@ -1,8 +1,8 @@
 """Inputs in an object store, through fsspec: ``s3://bucket/folder``, ``gs://...``, ``memory://``.
 
-Looking at the first bytes of millions of objects would take longer than answering them, so here a
-name decides one thing, and only that: objects that do not end like an image or a volume are
-taken for DICOM and grouped into series with the others of their folder.
+Reading the first bytes of millions of objects would take longer than answering them, so the kind of
+an object follows from its name: objects without a suffix of an image or a volume are taken for
+DICOM and grouped into series with the others of their folder.
 """
 
 import posixpath
@@ -54,7 +54,7 @@ def file_system(scheme: str) -> Any:
 
 @contextmanager
 def reaching(url: str) -> Iterator[None]:
-    """Turn what the client of a store raises into ``BatchError``: each has errors of its own."""
+    """Turn the errors of a store's client into ``BatchError``; each client has its own errors."""
     try:
         yield
     except (TumorlensError, FileNotFoundError):
@@ -104,7 +104,7 @@ def _of_folder(folder: str, details: list[dict[str, Any]]) -> Iterator[Item]:
 
 
 def claims_plain(name: str) -> bool:
-    """Whether it ends like an image or volume that is not DICOM."""
+    """Whether it has a suffix of an image or volume that is not DICOM."""
     return claims_image(name) and not name.lower().endswith(DICOM.suffixes)
 
 
@@ -135,7 +135,6 @@ class RemoteFolder(Archive):
     """A folder of an object store, read like an archive: its objects are the members."""
 
     def __init__(self, url: str) -> None:
-        """No object is looked at before it is read."""
         self.path = url
         self._fetched: dict[str, bytes] = {}
         self._room = MAX_FILE_BYTES
@@ -147,8 +146,8 @@ class RemoteFolder(Archive):
     def read(self, name: str) -> bytes:
         """All bytes of an object, at most ``MAX_FILE_BYTES``.
 
-        Headers, hash and pixels are asked for one after the other; what there is room for is
-        fetched once.
+        Headers, hash and pixels are read one after the other, so objects are kept in memory as far
+        as there is room.
         """
         if name in self._fetched:
             return self._fetched[name]

@@ -26,14 +26,14 @@ Watch = Callable[[Tally], None]
 
 
 class Engine(Protocol):
-    """Answers chunks somewhere. Every engine commits the same."""
+    """Answers chunks in processes or actors; every engine commits the same."""
 
     def run(self, setup: Setup, chunks: Iterator[Chunk]) -> Iterator[Tally]:
-        """Commit each chunk; give what is in it."""
+        """Commit each chunk, and yield its tally."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch is."""
+    """The arguments of a batch."""
 
     source: str
     """A folder, file, archive, pattern, manifest, URL or ``-``."""
@@ -58,7 +58,7 @@ class BatchFile(msgspec.Struct, frozen=True):
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
-    """``runs/KEY-K-of-N.json``: how far one part of the work is."""
+    """``runs/KEY-K-of-N.json``: the state of one part of the work."""
 
     part: int
     parts: int
@@ -74,11 +74,11 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a batch."""
+    """The state of a batch."""
 
     about: BatchFile
     tally: Tally
-    """Of all parts, whoever made them."""
+    """Of all parts, of this run and others."""
     runs: tuple[RunFile, ...]
 
     @property
@@ -88,12 +88,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def inputs(self) -> int | None:
-        """How many there are; None before every part of the work has seen all of its own."""
+        """Number of inputs; None before every part of the work is done."""
         return sum(run.inputs for run in self.runs) if self.complete else None
 
     @property
     def per_second(self) -> float | None:
-        """Inputs a second, all runs together as if side by side; None where none was answered."""
+        """Inputs per second, as if all runs were at the same time; None if none was answered."""
         rates = [run.answered / run.seconds for run in self.runs if run.answered and run.seconds]
         return sum(rates) if rates else None
 
@@ -102,7 +102,7 @@ class Batch:
     """One run of a batch. Raises ``BundleError``, ``BatchError``, ``MissingExtraError``."""
 
     def __init__(self, options: Options) -> None:
-        """Load the bundle and look at what is there; nothing is written yet."""
+        """Load the bundle and check the folder; nothing is written yet."""
         arrow()
         self.options = options
         bundle = bundles.load(options.bundle)
@@ -117,13 +117,13 @@ class Batch:
 
     @property
     def replaced(self) -> str | None:
-        """The bundle of earlier answers that this run makes anew; None where it makes none."""
+        """The bundle of earlier answers, if this run replaces them; otherwise None."""
         if self._before is None or self._before.key == self.about.key:
             return None
         return self._before.bundle
 
     def run(self, engine: Engine, watch: Watch = lambda _: None) -> Report:
-        """Answer what has no answer yet; ``watch`` sees each part, those made before as well."""
+        """Answer what has no answer yet; ``watch`` gets the tally of each part, old ones too."""
         self._begin()
         started = time.monotonic()
         done = set(self._parts())
@@ -170,7 +170,7 @@ class Batch:
         self._note()
 
     def _sweep(self) -> None:
-        """Remove what killed processes left, of earlier runs or this one; others may be writing."""
+        """Remove files that killed processes left incomplete, but none that others are writing."""
         for folder in ("", RECORDS, RUNS):
             self._store.sweep(folder)
 
@@ -189,7 +189,7 @@ class Batch:
 
     @property
     def _ending(self) -> str:
-        """End of the names of the run files of work that is cut into as many parts."""
+        """End of the names of the run files of a batch with the same number of parts."""
         return f"-of-{self.options.parts}.json"
 
     def _note(self, **facts: float) -> None:
@@ -200,7 +200,7 @@ class Batch:
 
 
 def report(out: str) -> Report:
-    """What is known of the batch in a folder.
+    """The state of the batch in a folder.
 
     Raises ``BatchError`` where there is none, or a part of it is damaged.
     """
@@ -223,13 +223,13 @@ def report(out: str) -> Report:
 
 
 def _tally(store: Store, name: str) -> Tally:
-    """What a part holds; raise ``ValueError`` where it is damaged."""
+    """The tally of a part; raise ``ValueError`` if it is damaged."""
     with store.open(name) as file:
         return read_tally(file)
 
 
 def _runs(store: Store, key: str) -> Iterator[RunFile]:
-    """The runs that say how far they are; a damaged file is as good as none."""
+    """The run files, without damaged ones."""
     for name in sorted(store.names(RUNS)):
         data = store.read(f"{RUNS}/{name}")
         if name.startswith(f"{key}-") and data is not None:

@@ -1,7 +1,7 @@
 """Where a batch keeps its rows: a folder, or a prefix of an object store.
 
-A part is there whole or not at all, whenever the power goes: in a folder it is written beside,
-synced and renamed; an object store shows an object once all of it has arrived.
+A part is complete or absent, even after a power failure: in a folder it is written under another
+name, synced and renamed; an object store shows an object only when all of it has arrived.
 """
 
 import posixpath
@@ -17,10 +17,10 @@ class Store(Protocol):
     """Small files by name; a name may hold one folder: ``records/part.parquet``."""
 
     def names(self, folder: str) -> Iterator[str]:
-        """Names, without the folder, of the complete files of a folder; empty where it is not."""
+        """Names, without the folder, of the complete files of a folder; none if it is missing."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Make a file appear, whole and for good, or take the place of the one of that name."""
+        """Write a file atomically, or replace the one of that name."""
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file; None where there is none."""
@@ -32,7 +32,7 @@ class Store(Protocol):
         """Remove a file, if it is there."""
 
     def sweep(self, folder: str) -> None:
-        """Remove what killed processes left half written; ``""`` is the folder of the batch."""
+        """Remove files that killed processes left incomplete; ``""`` is the batch's folder."""
 
 
 class _LocalStore:

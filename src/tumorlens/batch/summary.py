@@ -1,4 +1,4 @@
-"""A batch as a person wants to see it: a table on the terminal, and the same as an HTML page."""
+"""The summary of a batch for people: a table in the terminal, and the same as an HTML page."""
 
 from collections.abc import Collection, Iterator
 from typing import Final, NamedTuple

@@ -1,7 +1,7 @@
 """The worker that answers and commits a chunk: one in each process or each actor of Ray.
 
-A part is committed by giving it its name, which follows from the chunk. So it does not matter how
-often a chunk is tried, by whom, or whether two do it at once: equal bytes get the same name.
+A part is committed by giving it its name, which follows from the chunk. So a chunk may be tried
+several times, also by two processes at once: equal bytes get the same name.
 """
 
 import hashlib
@@ -28,9 +28,9 @@ _KEY_DIGITS: Final = 12
 
 
 def identity(bundle: Bundle, plane: str) -> str:
-    """A short hash of what an answer depends on beside the input: bundle, settings, program.
+    """A short hash of what an answer depends on besides the input: bundle, settings, version.
 
-    Thresholds and temperature count as weights do: ``bundle.json`` holds the hashes of the files.
+    It includes thresholds, temperature and weights: ``bundle.json`` has the hashes of the files.
     """
     known = {"info": bundle.info, "plane": plane, "version": version("tumorlens")}
     text = msgspec.json.encode(known, order="deterministic")
@@ -38,7 +38,7 @@ def identity(bundle: Bundle, plane: str) -> str:
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """What every process of a batch has to know."""
+    """The settings of every process of a batch."""
 
     bundle: str
     """Name or folder."""
@@ -53,7 +53,7 @@ class Worker:
     """Holds the bundle, loaded once. Raises ``BundleError``, ``MissingExtraError``."""
 
     def __init__(self, setup: Setup) -> None:
-        """Load it; raise ``BatchError`` where it is not the one that the batch began with."""
+        """Load it; raise ``BatchError`` if it is not the one with which the batch began."""
         classifier = Classifier.load(setup.bundle, threads=1)
         if identity(classifier.bundle, setup.plane) != setup.key:
             raise BatchError(f"{setup.bundle}: the bundle is not the same on all machines")
@@ -65,8 +65,8 @@ class Worker:
     def steps(self, chunk: Chunk, crashed: Collection[int] = ()) -> Iterator[int | Tally]:
         """Answer ``chunk`` and make its part appear.
 
-        Gives the index of each input before it is read, and in the end what is in the part. Inputs
-        whose indices are in ``crashed`` are not touched again. Raises ``BatchError`` if the part
+        Yields the index of each input before it is read, and at the end the part's tally. Inputs
+        whose indices are in ``crashed`` are not read again. Raises ``BatchError`` if the part
         cannot be written.
         """
         rows: list[Row] = []

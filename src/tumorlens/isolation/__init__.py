@@ -1,1 +1,1 @@
-"""Work on untrusted bytes in processes of its own, which may hang, grow or die without harm."""
+"""Work on untrusted bytes in separate processes, which may hang, grow or crash without harm."""

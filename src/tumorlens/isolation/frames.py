@@ -1,4 +1,4 @@
-"""Messages over a pipe: JSON and bytes, never pickle, so a worker can hand back nothing but data.
+"""Messages over a pipe: JSON and bytes, not pickle, so that a worker can return only data.
 
 A frame is the length of a JSON object (4 bytes, little endian), the object, and then its blobs one
 after the other. The object is ``{"content": ..., "blobs": [length, ...]}``.
@@ -9,7 +9,7 @@ import struct
 from typing import IO, Any, Final, NamedTuple
 
 MAX_FRAME_BYTES: Final = 1 << 30
-"""Largest frame that is read: beyond any upload, and any answer."""
+"""Largest frame that is read: larger than any upload or answer."""
 _LENGTH: Final = struct.Struct("<I")
 
 
@@ -17,16 +17,16 @@ class Message(NamedTuple):
     """One request, or one part of an answer."""
 
     content: dict[str, Any]
-    """What JSON can hold."""
+    """JSON types."""
     blobs: tuple[bytes, ...] = ()
 
 
 class BrokenFrameError(Exception):
-    """The other side ended within a frame, or sent something else."""
+    """The other process ended within a frame, or sent something that is not one."""
 
 
 def write(stream: IO[bytes], message: Message) -> None:
-    """Write one frame and flush it; raises ``OSError`` where the reader is gone."""
+    """Write one frame and flush it; raises ``OSError`` if the reader has ended."""
     sizes = [len(blob) for blob in message.blobs]
     # Escapes beyond ASCII: a path that is not UTF-8 arrives as it was.
     head = json.dumps({"content": message.content, "blobs": sizes}).encode("ascii")

@@ -17,7 +17,7 @@ class Outcome(NamedTuple):
     """The outcome of a job."""
 
     parts: list[Message]
-    """What the handler had answered so far."""
+    """The handler's answers so far."""
     error: InputError | None = None
     """``DeadlineError``, ``CrashedError`` or ``LimitExceededError`` (memory) where it was not
     finished."""
@@ -33,7 +33,7 @@ class Job:
     turn: Turn
     future: "Future[Outcome]" = field(default_factory=Future)
     kills: int = 0
-    """Times that it began again because its process had been killed from outside."""
+    """Times that it began again because its process was killed from outside."""
 
 
 @dataclass(eq=False, slots=True)
@@ -59,7 +59,7 @@ def with_limit(job: Job) -> Message:
 
 def succeed(job: Job, outcome: Outcome) -> None:
     """Answer a job, unless it was cancelled."""
-    with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
+    with contextlib.suppress(InvalidStateError):
         job.future.set_result(outcome)
 
 

@@ -1,5 +1,7 @@
-"""Limits that the operating system enforces on a worker process. On Windows, which has none, the
-pool's deadline is the only bound."""
+"""Limits that the operating system enforces on a worker process.
+
+Windows has none; there the pool's deadline is the only limit.
+"""
 
 import contextlib
 import math
@@ -13,9 +15,9 @@ if sys.platform != "win32":
 
 
 def limit_memory(more_bytes: int) -> None:
-    """Let this process take ``more_bytes`` beyond what it has now, and write no core file.
+    """Limit this process to ``more_bytes`` beyond its present memory, without core files.
 
-    A core file would hold a patient's image.
+    A core file would contain a patient's image.
     """
     if sys.platform == "win32":
         return
@@ -28,7 +30,7 @@ def limit_memory(more_bytes: int) -> None:
 
 
 def limit_cpu(seconds: float) -> None:
-    """End this process after ``seconds`` more of CPU time, even where nobody watches it."""
+    """End this process after ``seconds`` more of CPU time, even if no pool watches it."""
     if sys.platform == "win32":
         return
     with contextlib.suppress(ValueError, OSError):

@@ -1,10 +1,10 @@
-"""A few worker processes, and who may use them when.
+"""A few worker processes, and the order in which jobs use them.
 
-A job begins in the quick lane. Where it takes longer than ``quick_seconds`` while somebody else
-waits, it moves to the slow lane, which has room for few: so what takes long, by accident or on
-purpose, never holds all processes. Where the slow lane is full, it is stopped and begins again
-there later, once. Clients take turns, and so do the requests of a client. A job ends at its
-deadline, with its process; another process takes its place.
+A job begins in the quick lane. If it takes longer than ``quick_seconds`` while other jobs wait, it
+moves to the slow lane, which has room for few. So long jobs, accidental or intended, never occupy
+all processes. If the slow lane is full, the job is stopped and begins again there later, once.
+Clients take turns, and so do the requests of a client. At its deadline, a job is ended together
+with its process, which is then replaced.
 """
 
 import logging
@@ -27,11 +27,11 @@ MIB: Final = 1 << 20
 _RESTART_SECONDS: Final = 1.0
 _LOOK_AGAIN_SECONDS: Final = 0.05
 _STARVED: Final = 6.0
-"""Times ``quick_seconds`` after which a job that got little CPU time counts as long, too."""
+"""Times ``quick_seconds`` after which a job counts as long even if it got little CPU time."""
 _MOST_KILLS: Final = 2
-"""Times that a job begins again because its process was killed: once may be lack of memory."""
+"""Times that a job begins again after its process was killed, perhaps for lack of memory."""
 _NO_PROCESS_SECONDS: Final = 10.0
-"""Longest time that jobs wait while there is no process, and none can be started."""
+"""Longest time that jobs wait while no process can be started."""
 _QUICK: Final = "quick"
 _SLOW: Final = "slow"
 _DEADLINE: Final = "deadline"
@@ -41,14 +41,14 @@ _CLOSED: Final = "closed"
 
 
 class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How many processes there are, and what each may take."""
+    """Number of processes, and limits of each."""
 
     quick: int = 2
     """Jobs in the quick lane."""
     slow: int = 1
-    """Jobs in the slow lane while others wait for the quick one; 0: there is no such lane."""
+    """Jobs in the slow lane while others wait for the quick one; 0: there is no slow lane."""
     spare: int = 1
-    """Further processes, so that work goes on while one is replaced."""
+    """Additional processes, so that work continues while one is replaced."""
     quick_seconds: float = 0.5
     """CPU time that a job may use while others wait."""
     memory_bytes: int = 2048 * MIB
@@ -56,11 +56,11 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerFaultError(Exception):
-    """A fault of the handler, or no worker process: not the input's. Names type and place."""
+    """A fault of the handler, or no worker process; the input is not to blame."""
 
 
 class NoWorkerError(WorkerFaultError):
-    """There is no worker process for a while; the log says why."""
+    """No worker process can be started; the log says why."""
 
 
 class Pool:
@@ -102,7 +102,7 @@ class Pool:
         raise failed
 
     def close(self) -> None:
-        """End all processes; what is not answered yet is cancelled."""
+        """End all processes, and cancel unanswered jobs."""
         with self._changed:
             self._closed = True
             for lane in self._waiting.values():
@@ -120,7 +120,7 @@ class Pool:
         """Run ``request``; ``source`` begins the message of its error.
 
         It ends ``seconds`` after it has begun, or soon after its future was cancelled. The future
-        raises ``WorkerFaultError`` where the handler failed for a reason of its own.
+        raises ``WorkerFaultError`` for a fault of the handler.
         """
         job = Job(request, source, seconds, turn)
         with self._changed:
@@ -137,7 +137,7 @@ class Pool:
         with self._changed:
             return [process.pid for process in self._processes]
 
-    # Run by the threads that own a process each.
+    # Run by threads that have one process each.
 
     def _serve(self) -> None:
         process: WorkerProcess | None = None
@@ -169,7 +169,7 @@ class Pool:
         return None
 
     def _note_failure(self, error: WorkerStartError | OSError) -> None:
-        """No process could be started: wait a little, and let nobody wait for ever."""
+        """Wait a little; after some time without any process, give up all waiting jobs."""
         failed = error if isinstance(error, WorkerStartError) else WorkerStartError(str(error))
         LOG.error("a worker process could not be started: %s", failed)
         with self._changed:
@@ -212,7 +212,7 @@ class Pool:
         settings, in_quick, in_slow = self._settings, self._count(_QUICK), self._count(_SLOW)
         if quick and in_quick + max(0, in_slow - settings.slow) < settings.quick:
             return _QUICK
-        # While nobody waits, slow jobs may use the quick lane too, except for one process.
+        # While no job waits for the quick lane, slow jobs may use it too, except for one process.
         more = 0 if quick else max(0, settings.quick - 1 - in_quick)
         return _SLOW if slow and in_slow < settings.slow + more else None
 
@@ -220,13 +220,13 @@ class Pool:
         return sum(running.lane == lane for running in self._running)
 
     def _work(self, running: Running) -> bool:
-        """Do one job; say whether the process can do another."""
+        """Do one job; return whether the process can be used again."""
         job, process = running.job, running.process
         parts: list[Message] = []
         try:
             process.send(with_limit(job))
         except WorkerDiedError:
-            # It may have died while it was idle: no fault of this job, unless it happens again.
+            # It may have died while idle, which is no fault of this job unless it happens again.
             return self._finish(running, None, [], again=job.kills < _MOST_KILLS)
         try:
             while (message := process.receive()).content.get("kind") == worker.PART:
@@ -247,7 +247,7 @@ class Pool:
         *,
         again: bool = False,
     ) -> bool:
-        """Give the job its outcome, or another turn; say whether the process can do another."""
+        """Answer the job, or let it begin again; return whether the process can be used again."""
         job = running.job
         with self._changed:
             self._running.remove(running)
@@ -296,13 +296,13 @@ class Pool:
                 for running in self._running:
                     self._check(running, now)
                 self._make_room(now)
-                # By the same clock reading: what falls due in between would be missed.
+                # With the same time: a deadline in between would be missed.
                 self._changed.wait(self._until_next(now))
 
     def _check(self, running: Running, now: float) -> None:
-        """End what is beyond its deadline, or no longer wanted.
+        """End a job at its deadline, or one that was cancelled.
 
-        What is no longer wanted may be done any moment: a new process costs more than that.
+        A cancelled one gets some time to finish: a new process would cost more.
         """
         elapsed = now - running.since
         if elapsed >= running.job.seconds:
@@ -311,7 +311,7 @@ class Pool:
             self._end(running, _CANCELLED)
 
     def _make_room(self, now: float) -> None:
-        """Move what takes long out of the quick lane, for as many as wait."""
+        """Move long jobs out of the quick lane, one for each waiting job."""
         waiting = self._waiting[_QUICK]
         if not waiting or not self._settings.slow or self._lane() == _QUICK:
             return
@@ -331,7 +331,7 @@ class Pool:
                 self._end(running, _EVICTED)
 
     def _is_long(self, running: Running, now: float) -> bool:
-        """Whether it has used much CPU time: on a busy machine even quick jobs take long."""
+        """Whether it has used much CPU time; on a busy machine even quick jobs last long."""
         quick, elapsed = self._settings.quick_seconds, now - running.since
         used = running.process.cpu_seconds() if elapsed >= quick else None
         if used is None or running.cpu_since is None:
@@ -339,7 +339,7 @@ class Pool:
         return used - running.cpu_since >= quick or elapsed >= _STARVED * quick
 
     def _until_next(self, now: float) -> float | None:
-        """Seconds until something has to be looked at again."""
+        """Seconds until a job has to be checked again."""
         times = []
         for running in self._running:
             if running.verdict is None:
@@ -356,7 +356,7 @@ class Pool:
             running.process.kill()
 
     def _forget(self, job: Job) -> None:
-        """A future is done: if it was cancelled, its job need not begin, or go on."""
+        """Called when a future is done: a cancelled job is not begun."""
         with self._changed:
             for lane in self._waiting.values():
                 lane.remove(job.turn, job)

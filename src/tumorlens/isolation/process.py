@@ -15,7 +15,7 @@ from tumorlens.isolation.frames import BrokenFrameError, Message
 
 _START_SECONDS: Final = 120.0
 _END_SECONDS: Final = 5.0
-"""Its pipes are closed before its exit status is known."""
+"""Longest time to wait for an exit status: pipes are closed before it is known."""
 _ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
@@ -29,7 +29,7 @@ class WorkerStartError(TumorlensError):
 
 
 class WorkerDiedError(Exception):
-    """It ended, or was ended, before it had answered."""
+    """It ended, or was ended, before it answered."""
 
 
 class WorkerProcess:
@@ -77,9 +77,9 @@ class WorkerProcess:
         return self._process.poll() is None
 
     def was_killed(self) -> bool:
-        """Whether somebody killed it: the system for lack of memory, or a person.
+        """Whether it was killed from outside: by the system for lack of memory, or by a person.
 
-        What a decoder does to itself has other signals. False while it still runs.
+        A crash of a decoder gives other signals. False while it still runs.
         """
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = self._process.wait(_END_SECONDS)
@@ -113,7 +113,7 @@ class WorkerProcess:
             return None
 
     def kill(self) -> None:
-        """End it at once, whatever it does."""
+        """End it at once."""
         with contextlib.suppress(OSError):
             self._process.kill()
 

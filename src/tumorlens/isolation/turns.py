@@ -1,4 +1,4 @@
-"""Whose turn it is: clients take turns, and so do the requests of a client."""
+"""A queue in which clients take turns, and so do the requests of each client."""
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable
@@ -10,10 +10,9 @@ Turn = tuple[Hashable, Hashable]
 
 
 class Turns(Generic[Item]):
-    """A queue in which nobody waits for more than one item of each other client."""
+    """A queue in which a client waits for at most one item of each other client."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._clients: OrderedDict[Hashable, OrderedDict[Hashable, deque[Item]]] = OrderedDict()
         self._length = 0
 
@@ -37,14 +36,14 @@ class Turns(Generic[Item]):
         request = next(iter(requests))
         item = requests[request].popleft()
         self._length -= 1
-        # To the end of the line, or out of it.
+        # To the end of the queue, or out of it.
         requests.move_to_end(request)
         self._clients.move_to_end(client)
         self._drop_empty((client, request))
         return item
 
     def remove(self, turn: Turn, item: Item) -> bool:
-        """Take ``item`` out; say whether it was there."""
+        """Take ``item`` out; return whether it was there."""
         client, request = turn
         try:
             self._clients[client][request].remove(item)
@@ -55,7 +54,7 @@ class Turns(Generic[Item]):
         return True
 
     def has_other(self, turn: Turn) -> bool:
-        """Whether another request than ``turn`` waits."""
+        """Whether a request other than ``turn`` waits."""
         client, request = turn
         others = sum(len(requests) for requests in self._clients.values())
         return others > (request in self._clients.get(client, ()))

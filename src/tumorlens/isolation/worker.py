@@ -1,7 +1,8 @@
 """The worker process: reads requests from its standard input, answers on its standard output.
 
 ``python -m tumorlens.isolation.worker``, started by ``process.WorkerProcess``. It does one request
-at a time. When its standard input ends, as it does when whoever started it is killed, it ends too.
+at a time. It ends when its standard input ends, as happens when the process that started it is
+killed.
 """
 
 import importlib
@@ -33,8 +34,8 @@ _RETIRE_ABOVE: Final = 256 << 20
 
 def main() -> None:
     """Serve until the input ends."""
-    # A service manager tells all processes of a service to end (systemd does). What was accepted
-    # is answered first: whoever started this process ends it.
+    # Service managers such as systemd send SIGTERM to all processes of a service. Accepted requests
+    # are answered first; the process that started this one ends it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     requests, answers = _channels()
     setup = frames.read(requests)
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def _channels() -> tuple[IO[bytes], IO[bytes]]:
-    """Reserve the two pipes for frames: what a library prints must not get between them."""
+    """Reserve the two pipes for frames: output of a library must not get between them."""
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -75,7 +76,7 @@ def _handler(setup: Message) -> Handler:
 
 
 def _serve(handler: Handler, request: Message, answers: IO[bytes]) -> bool:
-    """Answer one request; say whether the process may take another."""
+    """Answer one request; return whether the process may take another."""
     try:
         for part in handler(request):
             frames.write(answers, Message({"kind": PART, "part": part.content}, part.blobs))
@@ -98,4 +99,4 @@ if __name__ == "__main__":
     try:
         main()
     except (BrokenPipeError, frames.BrokenFrameError):
-        sys.exit(1)  # nobody listens any more
+        sys.exit(1)  # the other process has ended

@@ -98,7 +98,7 @@ def random_erase(batch: Tensor, config: AugmentConfig, generator: torch.Generato
 
 
 def mixup_share(alpha: float, generator: torch.Generator) -> float:
-    """How much of an image stays its own when two are blended (Zhang et al. 2018): 0.5 to 1.
+    """Weight of the first of two images that are blended (Zhang et al. 2018): 0.5 to 1.
 
     One draw of Beta(alpha, alpha) by Johnk's method; 1, no blend, where ``alpha`` is 0.
     """

@@ -1,4 +1,4 @@
-"""Which images stand in which batch of an epoch."""
+"""The batches of an epoch."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -15,18 +15,18 @@ from tumorlens.training.data import part_of
 class Batches:
     """Batches of own images, each seen once an epoch, and of extra ones, drawn by weight.
 
-    Every batch holds patients of one part only, so that one teacher, which was trained without
-    that part, can label all of it: mixed images and pasted tumours included.
+    The patients of a batch are all of one part, so that one teacher, which was trained without
+    that part, can label all of it, also mixed images and pasted tumours.
     """
 
     parts: NDArray[np.int64]
-    """(N,) part of each image; the extra ones stand last."""
+    """(N,) part of each image; the extra ones are last."""
     weights: NDArray[np.float64]
     """(E,) sampling weights of the extra images; empty where there are none."""
     size: int
-    """Images a batch."""
+    """Images in a batch."""
     extra_share: float
-    """Share of each batch that is drawn from the extra images, where there are any."""
+    """Share of each batch that is drawn from the extra images, if there are any."""
     processes: int = 1
     """Processes that share an epoch's batches."""
 
@@ -60,7 +60,7 @@ class Batches:
         order = torch.randperm(len(batches), generator=generator).tolist()
         for step in range(self.steps * self.processes):
             part, own = batches[order[step % len(order)]]
-            extra = self._draw(part, generator)  # alike in all processes, whoever takes the batch
+            extra = self._draw(part, generator)  # the same in all processes
             if step % self.processes == rank:
                 yield part, np.concatenate([own, extra])
 

@@ -1,6 +1,6 @@
 """What a network needs after training: temperature, thresholds, prediction sets, gate.
 
-All of it is fitted on validation images, which chose the epoch too and trained nothing.
+All of it is fitted on validation images, which were used to choose the epoch, but not to train.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ class ValidationSet:
     manifest: Manifest
     split: Split
     held_out_sources: frozenset[str] = frozenset()
-    """Sources and families that take no part."""
+    """Sources and families that are left out."""
     classes: ClassSet = BRAIN_TUMORS
 
     def chosen(self) -> list[int]:
@@ -72,17 +72,17 @@ class ValidationSet:
         ]
 
     def records(self) -> list[Record]:
-        """What is known of the images ``chosen``."""
+        """The records of the images ``chosen``."""
         return [self.manifest.records[i] for i in self.chosen()]
 
     @property
     def patients(self) -> int:
-        """How many patients the images of a known class come from."""
+        """Number of patients with images of a known class."""
         chosen, grouped = self.chosen(), self.split.grouped(self.manifest).records
         return len({grouped[i].unit for i in chosen if grouped[i].label in self.classes.names})
 
     def images(self, config: PreprocessConfig, folder: Path) -> NDArray[np.uint8]:
-        """The images (N, S, S), preprocessed for some network."""
+        """The images (N, S, S), preprocessed by ``config``."""
         return cache.cached_images(self.manifest, self.chosen(), config, folder)
 
 
@@ -93,16 +93,16 @@ class HeldOutSource:
     bundle: Bundle
     manifest: Manifest
     split: Split | None = None
-    """Its test images take no part."""
+    """Its test images are left out."""
 
     def chosen(self) -> list[int]:
         """Records of what the bundle was trained without; raises ``SplitError`` for none."""
         parts = self.split.parts(self.manifest) if self.split else [""] * len(self.manifest)
         pairs = zip(self.manifest, parts, strict=True)
         unseen = _unseen(self.bundle.info.training)
-        # Slices without tumour of patients who have one elsewhere: swelling and shift reach into
-        # them, so what is seen there is no false alarm as in a healthy head. They are those of
-        # known patients from a source that holds tumours.
+        # Slices without tumour of patients who have one in other slices are left out: swelling and
+        # shift reach into them, so an alarm there is not as false as in a healthy head. They are
+        # those of known patients from a source with tumours.
         classes = self.bundle.info.classes
         none = classes.no_finding
         with_tumors = {r.source for r in self.manifest if r.label not in (none, *UNANSWERABLE)}
@@ -144,7 +144,7 @@ def _unseen(training: Mapping[str, Any]) -> Callable[[Record], bool]:
 
 
 def _train_images(provenance: Any) -> Iterator[str]:
-    """Every ``source: label`` of the training images, wherever in a provenance they stand."""
+    """Every ``source: label`` of the training images, anywhere in a provenance."""
     if isinstance(provenance, Mapping):
         yield from provenance.get("train_images") or ()
         for part in provenance.values():
@@ -166,17 +166,17 @@ def calibrate(
 ) -> tuple[Bundle, AbstentionOutcome]:
     """Fit temperature and prediction sets (on ``main``), thresholds and the gate's (on all).
 
-    ``coverage`` is the target share of each class's sets that contain it; with fewer patients than
-    can show it there are no sets. What the bundle was trained without is not used here either: it
-    is kept for the test. ``others`` are validation images of other hospitals, ``held_out`` show how
-    sure networks trained in the same way are of sources that they never saw. Each threshold is the
-    higher of that for all validation images together and that for other hospitals alone, where the
-    targets allow more errors; that for "no tumour" also keeps the target for each network of
-    ``held_out``.
+    ``coverage`` is the target share of each class's sets that contain it; with too few patients for
+    it there are no sets. Sources that the bundle was trained without are not used here either: they
+    are kept for the test. ``others`` are validation images of other hospitals; ``held_out`` show
+    how confident networks that were trained in the same way are on sources that they were trained
+    without. Each threshold is the higher of that for all validation images together and that for
+    other hospitals alone, where the targets allow more errors; that for "no tumour" also keeps the
+    target for each network of ``held_out``.
 
-    Returns the bundle with them, not yet saved, and what they do to the validation images.
-    Raises ``SplitError`` where there are none, ``EvaluationError`` where the network does not tell
-    them apart.
+    Returns the bundle with them, not yet saved, and the rates on the validation images. Raises
+    ``SplitError`` if there are none, ``EvaluationError`` if the network cannot distinguish the
+    classes.
     """
     classes = bundle.info.classes
     if volumes and classes != BRAIN_TUMORS:
@@ -284,7 +284,7 @@ class _Answers(NamedTuple):
 
 
 def _of_each_network(held_out: Sequence[HeldOutSource], cache_folder: Path) -> list[_Answers]:
-    """Answers of each network to all sources that it never saw."""
+    """Answers of each network to all sources that it was trained without."""
     networks: dict[str, list[_Answers]] = {}
     for source in held_out:
         networks.setdefault(source.bundle.sha256, []).append(source.answers(cache_folder))
@@ -301,7 +301,7 @@ def _sets(
 ) -> ConformalThresholds | None:
     """Sets of classified images from ``main``; of detected and abstained ones from all images.
 
-    None where ``main`` has too few patients to show the coverage.
+    None if ``main`` has too few patients for the coverage.
     """
     if held.patients < patients_for_coverage(coverage):
         return None
@@ -327,7 +327,7 @@ def _truths(
 def _gate_facts(
     model: bytes, images: NDArray[np.uint8], families: Sequence[str], on: str
 ) -> GateFacts:
-    """A gate with the highest threshold that keeps to both limits on ``images`` of heads."""
+    """A gate with the highest threshold that keeps both limits on ``images`` of heads."""
     facts = GateFacts(preprocess=GATE_PREPROCESS, threshold=0.0, chosen_on=on)
     scores = Gate(facts, model, "calibration").scores(images)
     limits = [float(np.quantile(scores, MAX_REFUSED, method="lower"))]

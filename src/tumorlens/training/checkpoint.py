@@ -22,7 +22,7 @@ _STATE_KEY = "tumorlens"
 
 
 class RunState(msgspec.Struct, kw_only=True):
-    """Where a run stands after ``epoch`` finished epochs."""
+    """The state of a run after ``epoch`` finished epochs."""
 
     run_key: str
     """Hash of recipe, data, split and processes: a checkpoint is of one run only."""
@@ -31,11 +31,11 @@ class RunState(msgspec.Struct, kw_only=True):
     best_epoch: int
     history: list[dict[str, float]]
     wall_time_s: float
-    """Spent so far, earlier processes of the same run included."""
+    """Run time so far, including that of earlier processes of the same run."""
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: RunState) -> None:
-    """Replace ``path``: whole and on the disk, or as it was."""
+    """Replace ``path`` atomically."""
     metadata = {_STATE_KEY: msgspec.json.encode(state).decode()}
     data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata)
     write_synced(path, data)
@@ -63,12 +63,12 @@ def require_run(path: Path, state: RunState, run_key: str) -> None:
 
 
 def with_prefix(prefix: str, tensors: dict[str, Any]) -> dict[str, Tensor]:
-    """Name ``tensors`` as belonging to ``prefix``."""
+    """``tensors`` with ``prefix/`` before their names."""
     return {f"{prefix}/{name}": value for name, value in tensors.items()}
 
 
 def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors that ``with_prefix`` named so."""
+    """The tensors that have it, without it."""
     start = f"{prefix}/"
     return {n.removeprefix(start): v for n, v in tensors.items() if n.startswith(start)}
 

@@ -23,7 +23,7 @@ from tumorlens.training.images import ImageSet, balanced_weights, kind_log_prior
 
 
 def part_of(group: str, parts: int) -> int:
-    """Which of ``parts`` a patient or cluster belongs to: by its name only, in every manifest."""
+    """The part, of ``parts``, of a patient or cluster; it depends on the name only."""
     digest = hashlib.sha256(f"cross-fit{group}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % parts
 
@@ -59,13 +59,13 @@ class Extra:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
-    """All that decides what a run sees."""
+    """The images of a run, and what each is used for."""
 
     manifest: Manifest
     split: Split
     extras: Sequence[Extra] = ()
     held_out_sources: Sequence[str] = ()
-    """Sources or families that neither train nor validate, kept for the test."""
+    """Sources or families that are used neither for training nor validation, but for the test."""
     allow_partial: bool = False
     stated_classes: ClassSet | None = None
     """Those of the recipe; None where they follow from the labels."""
@@ -78,9 +78,9 @@ class TrainingData:
 
     @functools.cached_property
     def classes(self) -> ClassSet:
-        """Those of the recipe, or those that the labels of the split's images stand for.
+        """Those of the recipe, or else those that follow from the labels of the split's images.
 
-        Raises ``SplitError`` where they stand for none.
+        Raises ``SplitError`` if the labels are not those of a set of classes.
         """
         if self.stated_classes is not None:
             return self.stated_classes
@@ -91,7 +91,7 @@ class TrainingData:
             raise SplitError(f"split {self.split.info.name}: {error}") from error
 
     def check_classes(self) -> None:
-        """Raise ``SplitError`` where a class has no image to learn it from."""
+        """Raise ``SplitError`` if a class has no training image."""
         present = {record.label for record in self._train_records()}
         missing = [name for name in self.classes.names if name not in present]
         if missing:
@@ -101,11 +101,11 @@ class TrainingData:
             )
 
     def has_outlines(self) -> bool:
-        """Whether an expert outlined a tumour in any training image."""
+        """Whether any training image has an expert's outline."""
         return any(record.mask for record in self._train_records())
 
     def facts(self) -> dict[str, Any]:
-        """For the run's record: what it saw, and how much from where."""
+        """For the run's record: data, splits, and the training images of each source."""
         sources = Counter(f"{r.source}: {r.label}" for r in self._train_records())
         without = self.without_part
         return {
@@ -122,7 +122,7 @@ class TrainingData:
         }
 
     def training_images(self) -> TrainingImages:
-        """The images that train or validate."""
+        """The images that are used to train or validate."""
         validating = [self.manifest.records[i] for i in self._part(VALIDATION)]
         return TrainingImages.from_records([*self._train_records(), *validating])
 
@@ -135,7 +135,7 @@ class TrainingData:
 
     @property
     def key(self) -> str:
-        """Hash of everything that decides which images are seen."""
+        """Hash of everything that decides which images are used."""
         digest = hashlib.sha256(f"{self.manifest.sha256}{self.split.info.sha256}".encode())
         for extra in self.extras:
             digest.update(extra.manifest.sha256.encode())
@@ -149,8 +149,7 @@ class TrainingData:
     ) -> tuple[ImageSet, ImageSet, NDArray[np.float64] | None]:
         """Training images, validation images, and the sampling weights of the extra images.
 
-        The extra images stand last in the training images. Raises ``SplitError`` where a part is
-        empty.
+        The extra images are last in the training images. Raises ``SplitError`` if a part is empty.
         """
         lesions = config.augment.lesions
         outlines = max(lesions.mask_loss, lesions.paste, lesions.erase) > 0
@@ -206,7 +205,7 @@ class TrainingData:
         ]
 
     def _trains(self, record: Record) -> bool:
-        """Whether it takes part, and its patient is not in the part that a teacher goes without."""
+        """Whether it is used: not if its patient is in the part that a teacher goes without."""
         if not self.keeps(record):
             return False
         if self.without_part is None:

@@ -3,8 +3,8 @@
 After Hinton, Vinyals and Dean (2015), "Distilling the Knowledge in a Neural Network". A teacher
 sees each training image as the student does, changed and mixed, and gives its calibrated
 probabilities (Beyer et al. 2022). Teachers are cross-fitted: each was trained without one part of
-the patients and teaches about that part only, since a network that was trained on a patient only
-repeats the label.
+the patients and is used for that part only: a network that was trained on a patient only repeats
+the label.
 """
 
 import hashlib
@@ -35,8 +35,9 @@ class Teachers:
     def __init__(self, bundles: Sequence[Bundle], threads: int | None = None) -> None:
         """``bundles`` in the order of their parts; none for training without a teacher.
 
-        ``threads`` a forward pass may use, None: one for each core. Raises ``BundleError`` where a
-        bundle cannot be used, ``CheckpointError`` where they are not the parts of one run.
+        ``threads`` is the number of threads of a forward pass, by default one for each core. Raises
+        ``BundleError`` if a bundle cannot be used, ``CheckpointError`` if they are not the parts of
+        one run.
         """
         self._bundles = bundles
         self._sessions = [Session(teacher, threads or available_cores()) for teacher in bundles]
@@ -76,10 +77,7 @@ class Teachers:
         return hashlib.sha256(joined.encode()).hexdigest()
 
     def check(self, preprocess: PreprocessConfig, classes: ClassSet = BRAIN_TUMORS) -> None:
-        """Raise ``CheckpointError`` unless all see images as ``preprocess`` makes them.
-
-        They must know the same ``classes``, too.
-        """
+        """Raise ``CheckpointError`` unless all have this preprocessing and these classes."""
         for teacher in self._bundles:
             if teacher.info.classes.names != classes.names:
                 raise CheckpointError(

@@ -1,4 +1,4 @@
-"""The gate: a tiny network that tells images of heads from anything else, before any answer.
+"""The gate: a tiny network that rejects images of anything but a head, before any answer.
 
 It sees the whole image small and learns from every head at hand in many styles; from near misses,
 images that resemble a slice of brain MRI but are none, such as head CT; and from images of
@@ -82,7 +82,7 @@ class WeightedImages(NamedTuple):
 
     @classmethod
     def alike(cls, images: NDArray[np.uint8]) -> Self:
-        """Every image as often as any other."""
+        """All images equally often."""
         return cls(images, np.full(len(images), 1 / max(1, len(images))))
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
@@ -92,7 +92,7 @@ class WeightedImages(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class GateRun:
-    """How long and how to train."""
+    """Settings of the training."""
 
     steps: int = 3000
     batch_size: int = 96
@@ -108,7 +108,7 @@ def load_images(
     """The heads of ``sets`` and their near misses, through the cache in ``folder``.
 
     Heads are all that is brain MRI, whatever its label. ``held_out`` are sources, families or kinds
-    of near misses that take no part: to judge the gate by later.
+    of near misses to leave out, for a later test of the gate.
     """
 
     def load(near: bool) -> WeightedImages:
@@ -169,7 +169,7 @@ def train_gate(
 def draw_outliers(
     rng: np.random.Generator, heads: NDArray[np.uint8], count: int
 ) -> NDArray[np.uint8]:
-    """Draw ``count`` outliers (count, S, S) uint8, breaking some of ``heads``."""
+    """Draw ``count`` outliers (count, S, S) uint8; some are made from ``heads``."""
     drawn = np.empty((count, GATE_SIZE, GATE_SIZE), dtype=np.uint8)
     for index in range(count):
         head = heads[rng.integers(len(heads))].astype(np.float32) / 255.0
@@ -185,7 +185,7 @@ def export_gate(network: GateNetwork) -> bytes:
 def _batch(
     heads: NDArray[np.uint8], others: NDArray[np.uint8], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Heads, then anything else, restyled alike so that style tells nothing; 1 for each head."""
+    """Heads, then other images, restyled in the same way so that style reveals nothing; 1: head."""
     batch = torch.from_numpy(np.concatenate([heads, others]))[:, None].float() / 255.0
     changed = augment(batch, None, _STYLE, GATE_SIZE, generator).images
     known = torch.cat([torch.ones(len(heads)), torch.zeros(len(others))])

@@ -18,14 +18,14 @@ from tumorlens.training import cache
 
 @dataclasses.dataclass(frozen=True)
 class ImageSet:
-    """Preprocessed images with what is known of each; every array has N rows."""
+    """Preprocessed images with their labels; every array has N rows."""
 
     images: NDArray[np.uint8]
     """(N, S, S)."""
     answers: NDArray[np.bool_]
     """(N, C) which classes are correct: several where a label says "some tumour"."""
     outlined: NDArray[np.bool_]
-    """(N,) whether the mask says where tumour is; true for healthy heads, whose mask is empty."""
+    """(N,) whether the mask shows where tumour is; true for healthy heads, whose mask is empty."""
     sequences: NDArray[np.int64]
     """(N,) index in ``labels.SEQUENCES``; -1 where it is not known."""
     kind_log_prior: NDArray[np.float32]
@@ -33,7 +33,7 @@ class ImageSet:
     groups: NDArray[np.str_]
     """(N,) the patient or cluster."""
     masks: NDArray[np.uint8] | None = None
-    """(N, S, S), 255 inside the expert's outline; None where outlines are not learnt."""
+    """(N, S, S), 255 inside the expert's outline; None if outlines are not used."""
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -78,18 +78,18 @@ class ImageSet:
         return ImageSet(**{name: np.concatenate(pair) for name, pair in joined.items()})
 
     def _arrays(self) -> dict[str, Any]:
-        """The fields that are there, by name."""
+        """The arrays by name, without ``masks`` if there are none."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: values for name, values in fields.items() if values is not None}
 
 
 def usable(record: Record, classes: ClassSet = BRAIN_TUMORS) -> bool:
-    """Whether a network can learn from it: some class is correct for its label."""
+    """Whether it can be used for training: some class is correct for its label."""
     return record.label in classes.answerable
 
 
 def sequence_index(sequence: str) -> int:
-    """Index in ``labels.SEQUENCES`` of what a manifest says; -1 where it says nothing."""
+    """Index in ``labels.SEQUENCES`` of a manifest's sequence; -1 if that is empty."""
     if not sequence:
         return -1
     return SEQUENCES.index(sequence if sequence in SEQUENCES else "other")
@@ -98,10 +98,10 @@ def sequence_index(sequence: str) -> int:
 def balanced_weights(records: Sequence[Record]) -> NDArray[np.float64]:
     """(N,) sampling weights that sum to 1.
 
-    Each triple of source, label and sequence weighs as the square root of its images: between
-    every image alike, where the largest collection rules, and every collection alike, where a
-    collection of a dozen images is learnt by heart. Tumour-free slices of patients with a tumour
-    weigh half: swelling or traces of surgery may reach them.
+    Each triple of source, label and sequence gets the square root of its number of images. With
+    equal weights for all images, the largest collection would dominate; with equal weights for all
+    collections, one of a dozen images would be memorised. Tumour-free slices of patients with a
+    tumour have half the weight: swelling or traces of surgery may reach them.
     """
     keys = np.array([f"{r.source}\t{r.label}\t{r.source_label}\t{r.sequence}" for r in records])
     _, member, counts = np.unique(keys, return_inverse=True, return_counts=True)
@@ -118,10 +118,10 @@ def kind_log_priors(
 ) -> NDArray[np.float32]:
     """(N, C) logarithm of how often each kind occurs in the source of each image, for the loss.
 
-    Added to the logits when the kind is learnt (logit adjustment: Menon et al. 2021), so that a
-    kind that the source predicts is not learnt from the source's look. ``strength`` 0: nothing is
-    added. Towards 1 a kind that a source never holds gets a prior of ``1 - strength`` among the
-    kinds. Zero for "no finding": presence is learnt from every source alike.
+    Added to the logits in the loss of the kind (logit adjustment: Menon et al. 2021), so that a
+    kind that the source predicts is not learnt from the source's appearance. With ``strength`` 0
+    nothing is added. Nearer to 1, a kind that a source does not contain gets a prior of
+    ``1 - strength`` among the kinds. Zero for "no finding": presence is learnt from all sources.
     """
     priors = np.zeros((len(labels), len(classes)), dtype=np.float32)
     kinds, names = np.array(classes.kinds), classes.names

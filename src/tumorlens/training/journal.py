@@ -11,14 +11,13 @@ class Journal(Watcher):
     """Rewrites ``metrics.csv`` and ``curves.png`` after each epoch and logs to TensorBoard."""
 
     def __init__(self, folder: Path, finished_epochs: int) -> None:
-        """Go on after ``finished_epochs``: what TensorBoard holds beyond is superseded."""
+        """Continue after ``finished_epochs``; TensorBoard drops what it has of later ones."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._folder = folder
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=finished_epochs + 1)
 
-    def close(self) -> None:
-        """Flush and close TensorBoard's file."""
+    def __exit__(self, *_error: object) -> None:
         self._board.close()
 
     def epoch_done(self, history: list[dict[str, float]], best_epoch: int) -> None:

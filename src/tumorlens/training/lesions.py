@@ -5,8 +5,8 @@ can distinguish them without looking at a tumour. Moving tumours between the sou
 experts' outlines removes that shortcut (after "cut, paste and learn", Dwibedi et al. 2017).
 
 Everything works on preprocessed images: heads that were cropped and centred, so that the same
-place of the square is about the same place of the head. What may be covered, and where a tumour
-may be pasted, follows the probes' limits; how it is done is written apart from them, in tensors.
+position in the square is about the same position in the head. The limits for what may be covered,
+and where a tumour may be pasted, are those of the probes; the code is separate, and uses tensors.
 """
 
 from typing import NamedTuple
@@ -49,10 +49,7 @@ def mix(
     generator: torch.Generator,
     classes: ClassSet = BRAIN_TUMORS,
 ) -> Batch:
-    """Cover some tumours, then paste some into healthy heads.
-
-    Nothing is done where no class means that nothing is found.
-    """
+    """Cover some tumours, then paste some into healthy heads; nothing without "no finding"."""
     none = classes.no_finding_index
     if none is None:
         return batch
@@ -66,7 +63,7 @@ def mix(
 def cover(batch: Batch, share: float, generator: torch.Generator, none: int = _NO_TUMOR) -> Batch:
     """Blend the mirrored other side over ``share`` of the outlined tumours: they become ``none``.
 
-    Only where the head is symmetric, the tumour lies on one side and is not large.
+    Only if the head is symmetric, and the tumour is on one side and not large.
     """
     images, masks = batch.images, batch.masks
     drawn = (torch.rand(len(images), generator=generator) < share).to(images.device)

@@ -1,4 +1,4 @@
-"""Lineage of a run: earlier runs whose weights or answers it uses, and the images they saw."""
+"""Lineage of a run: earlier runs whose weights or answers it uses, and their training images."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class ParentRun:
         return cls(bundle.info.training | {"bundle": {"model_sha256": bundle.sha256}})
 
     def check(self, data: TrainingData) -> None:
-        """Raise ``CheckpointError`` where images that ``data`` keeps for testing trained it."""
+        """Raise ``CheckpointError`` if it was trained on images that ``data`` keeps for testing."""
         trained, tested = self.images(), data.tested()
         known = [record for record in tested if record in trained]
         if known:
@@ -39,7 +39,7 @@ class ParentRun:
             )
 
     def images(self) -> TrainingImages:
-        """The images that trained the run; raise ``CheckpointError`` where it lists none."""
+        """The training images of the run; raise ``CheckpointError`` if it does not list them."""
         trained = TrainingImages.from_training(self.run)
         if trained is None:
             raise CheckpointError(
@@ -57,11 +57,10 @@ class ParentRun:
 def with_lineage(
     run: dict[str, Any], data: TrainingData, parents: Sequence[ParentRun]
 ) -> dict[str, Any]:
-    """The record ``run`` of a run on ``data`` with what it and its parents have seen.
+    """The record ``run`` of a run on ``data`` with the training images of its parents.
 
-    Images that trained a parent also trained the new run, through weights or answers: they are
-    added to ``extra``, ``train_images`` and the list of images, where an evaluation looks for what
-    a bundle has seen.
+    Through weights or answers, the new run was trained on them too. They are added to ``extra``,
+    ``train_images`` and the list of images, where an evaluation looks for the training images.
     """
     trained = reduce(or_, (parent.images() for parent in parents), data.training_images())
     extra, images = list(run["extra"]), dict(run["train_images"])

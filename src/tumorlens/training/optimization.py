@@ -11,7 +11,7 @@ from tumorlens.labels import BRAIN_TUMORS, ClassSet
 
 
 def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW; weight decay spares biases and normalisation (vectors)."""
+    """AdamW; without weight decay for biases and normalisation (vectors)."""
     decayed = [p for p in network.parameters() if p.ndim > 1]
     spared = [p for p in network.parameters() if p.ndim <= 1]
     groups = [
@@ -33,7 +33,7 @@ def learning_rate(step: int, steps_per_epoch: int, config: TrainConfig) -> float
 
 
 def augmentation(epoch: int, config: TrainConfig) -> AugmentConfig:
-    """Changes to the images of ``epoch`` (from 0): the recipe's, calmed towards the end."""
+    """The recipe's augmentation; towards the end without mixup and erasing. ``epoch`` is from 0."""
     if epoch < config.augment.mixup_off_after * config.epochs:
         return config.augment
     return msgspec.structs.replace(config.augment, mixup=0.0, erase=0.0)
@@ -52,7 +52,7 @@ def answer_losses(
     classes without "no finding". Where one class is correct and ``kind_log_prior`` (N, C) is 0,
     that is the usual cross-entropy over all classes, with smoothed labels. Where several kinds are
     correct only the first is used. The prior is added to the logits of the second: what the
-    image's source says about the kind need not be learnt from the image.
+    image's source reveals about the kind need not be learnt from the image.
     """
     kinds = list(classes.kinds)
     floor = smoothing / logits.shape[1]
@@ -85,10 +85,10 @@ def sequence_losses(logits: Tensor, sequences: Tensor) -> Tensor:
 
 
 def lesion_losses(lesion: Tensor, masks: Tensor) -> Tensor:
-    """Loss of each image (N,) for where it sees tumour.
+    """Loss of each image (N,) for the position of the tumour.
 
-    ``lesion`` (N, 1, h, w) are logits; ``masks`` (N, 1, S, S) in 0..1 are averaged over each cell,
-    and each cell learns that mean. Cells weigh alike.
+    ``lesion`` (N, 1, h, w) are logits. The target of a cell is the mean of ``masks`` (N, 1, S, S),
+    0..1, over the cell. All cells have the same weight.
     """
     height, width = lesion.shape[-2:]
     target = nn.functional.adaptive_avg_pool2d(masks, (height, width))

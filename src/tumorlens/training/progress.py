@@ -1,6 +1,7 @@
 """A run's progress on the terminal: epoch, loss, validation so far, time left."""
 
 import sys
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -29,12 +30,11 @@ class EpochBar(Watcher):
         )
         self._task = self._bar.add_task("train", epoch=0, epochs=epochs, loss=0.0, best="")
 
-    def open(self) -> None:
-        """Show the bar."""
+    def __enter__(self) -> Self:
         self._bar.start()
+        return self
 
-    def close(self) -> None:
-        """Leave the bar as it stands."""
+    def __exit__(self, *_error: object) -> None:
         self._bar.stop()
 
     def batch_done(self, epoch: int, done: int, total: int, loss: float) -> None:

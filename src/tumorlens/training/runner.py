@@ -38,20 +38,20 @@ _PARITY_IMAGES: Final = 64
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """How to run, as opposed to what."""
+    """How to run; what to train is the recipe's."""
 
     name: str = "model"
     """The bundle's name."""
     resume: bool = False
     cache_folder: Path | None = None
     threads: int | None = None
-    """CPU threads; sums are taken in another order with another number."""
+    """CPU threads; with another number, sums are rounded differently."""
     device: Device = "auto"
     """Where the network is trained."""
     init: Path | None = None
-    """A finished run's folder or a bundle, whose weights are the first ones, not random ones."""
+    """Folder of a finished run, or a bundle, to start from instead of random weights."""
     teacher: Path | None = None
-    """Run of teachers whose probabilities are learnt beside the labels."""
+    """Run of teachers whose probabilities are learnt in addition to the labels."""
 
 
 def train(
@@ -68,9 +68,9 @@ def train(
     the bundle. A recipe with ``cross_fit`` trains one network for each part of the patients,
     without that part, in ``out/part-K``; ``out`` is returned then. Raises ``OutputExistsError``
     where ``out`` holds a run and ``resume`` is off, ``CheckpointError`` where the run to start
-    from, or a teacher, has seen what ``data`` tests on; ``RecipeError`` where there are teachers
-    that the recipe does not use. A recipe with a ``distillation_weight`` trains on labels alone
-    where there is no teacher.
+    from, or a teacher, was trained on test images of ``data``; ``RecipeError`` where there are
+    teachers that the recipe does not use. Without a teacher, a recipe with a
+    ``distillation_weight`` trains on labels alone.
     """
     options = options or RunOptions()
     if config.cross_fit == 1:
@@ -124,7 +124,17 @@ def _train_one(
         with Journal(out, trainer.state.epoch) as journal, mlflow_run(options.name, config) as log:
             trainer.fit(checkpoint, [journal, *([log] if log else []), *watchers])
             run = _with_parents(provenance.describe_run(config, data), ready)
-            run |= {"started": started, "processes": processes.count, **_facts(trainer)}
+            run |= {
+                "started": started,
+                "processes": processes.count,
+                "epochs": config.epochs,
+                "best_epoch": trainer.state.best_epoch,
+                "wall_time_s": round(trainer.state.wall_time_s, 1),
+                "images": {
+                    "train": len(trainer.train_set),
+                    "validation": len(trainer.validation_set),
+                },
+            }
             folder = _finish(out, trainer, run, options.name)
             if log is not None:
                 log.finish(out)
@@ -159,16 +169,6 @@ class _Prepared:
         """Hash that a checkpoint of this run holds."""
         known = (self.start.sha256 if self.start else "") + self.teachers.sha256
         return provenance.run_key(self.config, self.data, processes, known)
-
-
-def _facts(trainer: Trainer) -> dict[str, Any]:
-    """Results of the training, for the run's record."""
-    return {
-        "epochs": trainer.config.epochs,
-        "best_epoch": trainer.state.best_epoch,
-        "wall_time_s": round(trainer.state.wall_time_s, 1),
-        "images": {"train": len(trainer.train_set), "validation": len(trainer.validation_set)},
-    }
 
 
 def prepare_folder(out: Path, resume: bool) -> Path:

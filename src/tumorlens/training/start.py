@@ -1,4 +1,4 @@
-"""Weights to start from, of an earlier run or a bundle, with what they have seen."""
+"""Weights to start from, of an earlier run or a bundle, and their training images."""
 
 import dataclasses
 import hashlib
@@ -24,14 +24,14 @@ _LAST_LAYER: Final = ("classifier.weight", "classifier.bias")
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """The chosen weights of a finished run, and what they have seen."""
+    """The best weights of a finished run, and its record."""
 
     weights: dict[str, Tensor]
     parent: ParentRun
     folded: bool = False
     """Whether batch normalisations are folded into the convolutions, as in a bundle."""
     classes: ClassSet = BRAIN_TUMORS
-    """Those that the weights tell apart."""
+    """Those of the network that has the weights."""
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -1,8 +1,8 @@
 """Random style: how another scanner, coil or sequence might have shown the same head.
 
-The networks of one hospital learn its contrast, sharpness and frame. Each change here keeps the
-anatomy and takes one of those away. All work on a whole batch, float (N, 1, S, S) in 0..1, and
-each image is changed or left alone by its own draw.
+Networks learn the contrast, sharpness and frame of the hospitals that they are trained on. Each
+change here keeps the anatomy and removes one of those cues. All work on a whole batch, float
+(N, 1, S, S) in 0..1; whether an image is changed is drawn separately for each.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def restyle(
 ) -> tuple[Tensor, Tensor]:
     """Apply every change to its own random subset of the images; 0..1 stays 0..1.
 
-    Also says which images (N,) were inverted: their contrast no longer tells the sequence.
+    Also returns which images (N,) were inverted: their contrast no longer shows the sequence.
     """
     inverted = torch.zeros(len(batch), dtype=torch.bool)
     if max(config.probability, config.strip_skull) <= 0:
@@ -101,7 +101,7 @@ def _sharpness(batch: Tensor, config: StyleConfig, generator: torch.Generator) -
 
 
 def _frame(batch: Tensor, config: StyleConfig, generator: torch.Generator) -> Tensor:
-    """The outer band black: what stands there says where an image comes from."""
+    """The outer band black: what it shows reveals where an image comes from."""
     side = batch.shape[-1]
     width = config.frame * torch.rand(len(batch), 1, 1, 1, generator=generator)
     position = (torch.arange(side) + 0.5) / side

@@ -36,20 +36,13 @@ _SAMPLE = 256
 
 
 class Watcher:
-    """Observer of a run's progress; override what is needed. Closed at the end of a ``with``."""
+    """Observer of a run's progress; override what is needed. A ``with`` holds the whole run."""
 
     def __enter__(self) -> Self:
-        self.open()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.close()
-
-    def open(self) -> None:
-        """Before the first epoch."""
-
-    def close(self) -> None:
-        """After the last epoch, or an error."""
+        pass
 
     def batch_done(self, epoch: int, done: int, total: int, loss: float) -> None:
         """After each optimiser step of ``epoch`` (from 1)."""
@@ -77,11 +70,11 @@ class Trainer:
     ) -> None:
         """Build network and optimiser from ``config.seed``.
 
-        ``extra`` are the sampling weights of the last images of ``train``: those are drawn at
-        random for their share of each batch, the others are each seen once an epoch. ``start``
+        ``extra`` are the sampling weights of the last images of ``train``, which are drawn at
+        random for their share of each batch; each of the others is seen once an epoch. ``start``
         holds the first weights, instead of random ones. The probabilities of ``teachers`` are
-        learnt beside the labels; each batch then holds patients of one part only, that of the
-        teacher that was trained without them.
+        learnt in addition to the labels; the patients of a batch are then all of one part, that
+        which their teacher was trained without.
         """
         self.config, self.train_set, self.validation_set = config, train, validation
         self.classes = classes
@@ -231,7 +224,7 @@ class Trainer:
         return classes, others
 
     def _sample(self) -> Tensor:
-        """A few of the own training images, evenly spread, as the network sees them."""
+        """A few of the own training images, evenly spread, as input of the network."""
         own = self.batches.own
         chosen = np.linspace(0, own - 1, min(_SAMPLE, own)).astype(np.int64)
         images = torch.from_numpy(np.array(self.train_set.images[chosen]))
@@ -304,12 +297,11 @@ class Trainer:
 
 
 class _Learner(nn.Module):
-    """What training differentiates: the forward pass with the second task's output."""
+    """``Network.learn`` as a module, which ``DistributedDataParallel`` needs."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> LearnerOutput:
-        """As ``Network.learn``."""
         return self.network.learn(x)
