@@ -30,7 +30,7 @@ def manifest_of(
     if not Path(data).is_dir():
         return Manifest.load(data)
     path = (folder or Path()) / MANIFEST_FILE
-    manifest = importers.import_folder(data, path, group_from=group_from)
+    manifest = importers.import_folder(Path(data), path, group_from=group_from)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         manifest.save(path)

@@ -46,7 +46,7 @@ class Scores:
 
     def write(self, folder: str | Path) -> Path:
         """Write the report of ``tumorlens evaluate``; return its page."""
-        return reports.write(folder, self.evaluation, self._manifest)
+        return reports.write(Path(folder), self.evaluation, self._manifest)
 
     def __repr__(self) -> str:
         rates = ", ".join(f"{title.lower()} {value}" for title, value in self._rows()[:3])

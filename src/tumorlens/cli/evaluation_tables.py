@@ -133,7 +133,7 @@ def _corruptions(corruptions: Corruptions) -> Table:
     for row in corruptions.rows:
         more = [f"{row.relative:.2f}"] if row.relative is not None else []
         errors = (percent(error, 1) for error in (*row.errors, row.mean))
-        table.add_row(row.title, *errors, *more)
+        table.add_row(row.corruption.title, *errors, *more)
     table.add_section()
     mean = show_rate(corruptions.mean_error)
     more = [] if corruptions.relative is None else [f"{corruptions.relative:.2f}"]

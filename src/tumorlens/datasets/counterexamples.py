@@ -282,8 +282,7 @@ def _finished(rng: np.random.Generator, image: NDArray[np.float64]) -> Image:
     soft = gaussian_filter(image, rng.uniform(0.2, 1.0))
     around = rng.uniform(0, 0.04) if rng.random() < 0.9 else rng.uniform(0.2, 0.6)
     noisy = np.maximum(soft, around) + rng.uniform(0, 0.06) * _white(rng, len(image))
-    scanned: Image = np.clip(noisy, 0, None).astype(np.float32)
-    return scanned
+    return np.asarray(np.clip(noisy, 0, None), dtype=np.float32)
 
 
 def _disc(size: int, center: tuple[float, float], radius: float) -> NDArray[np.bool_]:
@@ -339,8 +338,7 @@ def _shape(
     if kind == 2:
         reach = extent * (1 + depth * np.cos(lobes * np.arctan2(v, u)))
     distance = np.maximum(np.abs(u), np.abs(v)) if kind == 1 else np.hypot(u, v)
-    inside: NDArray[np.bool_] = distance < reach
-    return inside
+    return np.asarray(distance < reach)
 
 
 def _resized(image: Image, size: int) -> Image:

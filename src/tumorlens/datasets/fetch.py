@@ -46,14 +46,13 @@ class Verification:
             )
 
 
-def fetch_nickparvar(output: str | Path, progress: Progress | None = None) -> Verification:
+def fetch_nickparvar(output: Path, progress: Progress | None = None) -> Verification:
     """Make ``output`` contain every published file, byte for byte; return the last check.
 
     Intact files are kept; if nothing is missing, there is no download. kagglehub
     resumes an interrupted download. Raises ``MissingExtraError`` without
     kagglehub, ``DatasetError`` where the download fails or is not the published set.
     """
-    output = Path(output)
     check = verify(output, published_files(), progress)
     if check.complete:
         return check
@@ -64,10 +63,9 @@ def fetch_nickparvar(output: str | Path, progress: Progress | None = None) -> Ve
 
 
 def verify(
-    folder: str | Path, published: Mapping[str, str], progress: Progress | None = None
+    folder: Path, published: Mapping[str, str], progress: Progress | None = None
 ) -> Verification:
     """Compare ``folder`` with the SHA-256 of ``published`` files; differences raise nothing."""
-    folder = Path(folder)
     states: dict[str, list[str]] = {"intact": [], "missing": [], "damaged": []}
     with thread_pool() as pool:
         work = pool.map(lambda item: _state(folder / item[0], item[1]), published.items())

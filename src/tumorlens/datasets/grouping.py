@@ -46,7 +46,7 @@ def patient_from_path(rule: str) -> PatientOf:
     return patient
 
 
-def groups_of(manifest: Manifest, file: str | Path, rule: str) -> list[str]:
+def groups_of(manifest: Manifest, file: Path, rule: str) -> list[str]:
     """The group of each record of the manifest in ``file``; empty where there is none.
 
     ``rule`` is the name of a column, or as for ``patient_from_path``. Raises ``ManifestError``

@@ -51,8 +51,8 @@ class Provenance:
 
 
 def import_folder(
-    folder: str | Path,
-    manifest_path: str | Path,
+    folder: Path,
+    manifest_path: Path,
     *,
     source: str = "",
     mapping: Mapping[str, str] | None = None,
@@ -70,10 +70,9 @@ def import_folder(
     is found, the only one has a name that says nothing, a folder above those of classes is no
     split, or the rule finds no patient.
     """
-    folder = Path(folder)
     contents = find_classes(folder, mapping, group_from, known_only=known_only)
     _check_classes(folder, contents)
-    return _described(folder, contents.files, Path(manifest_path), source, group_from, progress)
+    return _described(folder, contents.files, manifest_path, source, group_from, progress)
 
 
 def find_classes(
@@ -169,8 +168,8 @@ def _described(
 
 
 def import_nickparvar(
-    folder: str | Path,
-    manifest_path: str | Path,
+    folder: Path,
+    manifest_path: Path,
     *,
     allow_partial: bool = False,
     progress: Progress | None = None,
@@ -179,7 +178,6 @@ def import_nickparvar(
 
     Raises ``DatasetError`` naming every folder whose count is wrong, unless ``allow_partial``.
     """
-    folder = Path(folder)
     if not allow_partial:
         check_counts(folder)
     manifest = import_folder(

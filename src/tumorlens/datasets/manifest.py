@@ -172,14 +172,14 @@ class Manifest:
                 write_csv(temporary, rows, COLUMNS)
 
 
-def read_column(path: str | Path, name: str) -> list[str]:
+def read_column(path: Path, name: str) -> list[str]:
     """The cells of any column of a manifest file, including columns that ``Manifest`` ignores.
 
     Raises ``ManifestError`` if the column does not exist, and suggests the nearest name.
     """
-    rows = _rows(Path(path))
-    _require_column(Path(path), rows, name.strip().lower())
-    return [plain_text(row.get(name.strip().lower())) for _, row in rows]
+    rows, column = _rows(path), name.strip().lower()
+    _require_column(path, rows, column)
+    return [plain_text(row.get(column)) for _, row in rows]
 
 
 def plain_text(cell: Any) -> str:
@@ -237,12 +237,12 @@ def _moved(record: Record, home: Manifest, folder: Path) -> Record:
     )
 
 
-def stated_columns(path: str | Path) -> tuple[str, ...]:
+def stated_columns(path: Path) -> tuple[str, ...]:
     """The columns of the manifest in ``path``, those that nothing here reads among them.
 
     Raises ``ManifestError`` where it cannot be read or lists no image.
     """
-    return tuple(_rows(Path(path))[0][1])
+    return tuple(_rows(path)[0][1])
 
 
 def _rows(path: Path) -> Sequence[NumberedRow]:

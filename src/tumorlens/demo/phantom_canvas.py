@@ -66,8 +66,8 @@ class Canvas:
 
     def cover(self, distance: Field, softness: float = 1.0) -> Field:
         """Coverage of a shape by its signed distance, negative inside; edge ``softness`` pixels."""
-        covered: Field = np.clip(0.5 - distance / np.float32(self.pixel * softness), 0.0, 1.0)
-        return covered
+        share = 0.5 - distance / np.float32(self.pixel * softness)
+        return np.asarray(np.clip(share, 0.0, 1.0))
 
     def fill(self, distance: Field, value: Field | float, softness: float = 1.0) -> None:
         """Paint the shape that ``distance`` describes."""

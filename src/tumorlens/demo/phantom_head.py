@@ -180,8 +180,7 @@ class Head:
         signal = tissue.white * (1.0 + 0.025 * cloud)
         signal = signal + ribbon * (tissue.grey - signal)
         sulci = np.clip(0.40 + (0.34 * outer - folds) / 0.30, 0.0, 1.0) * np.clip(8 * outer, 0, 1)
-        result: Field = signal + 0.85 * sulci * (tissue.csf - signal)
-        return result
+        return np.asarray(signal + 0.85 * sulci * (tissue.csf - signal))
 
     def _paint_cerebrum(
         self, canvas: Canvas, grid: Grid, pushed: tuple[Field, Field], z: float
@@ -312,8 +311,7 @@ class Head:
         grey = np.clip(0.75 + 0.25 * stripes, 0.0, 1.0) * outer
         signal = tissue.white + grey * (tissue.grey - tissue.white)
         gaps = np.clip(stripes - 0.55, 0.0, 1.0) * outer
-        result: Field = signal + 0.9 * gaps * (tissue.csf - signal)
-        return result
+        return np.asarray(signal + 0.9 * gaps * (tissue.csf - signal))
 
     def _paint_sella(self, canvas: Canvas, pushed: tuple[Field, Field]) -> None:
         """Cavernous sinuses, carotid arteries, a normal gland, the basilar artery."""

@@ -91,8 +91,7 @@ class Lesion:
         if self.label == "glioma":
             wobble += np.float32(0.06) * self.patches.at(z)
         reach = np.float32(self._radius_at(z)) * np.clip(wobble, 0.6, 1.5)
-        distance: Field = np.hypot(dx, dy) - reach
-        return distance
+        return np.asarray(np.hypot(dx, dy) - reach)
 
 
 def _paint_glioma(

@@ -77,10 +77,7 @@ class Acquisition:
         blurred = ndimage.gaussian_filter(shaded, self.blur)
         real, imaginary = rng.normal(0.0, self.noise, (2, *signal.shape)).astype(np.float32)
         magnitude: Field = np.hypot(blurred + real, imaginary)
-        rounded: NDArray[np.uint8] = np.rint(np.clip(magnitude * self.white, 0.0, 255.0)).astype(
-            np.uint8
-        )
-        return rounded
+        return np.asarray(np.rint(np.clip(magnitude * self.white, 0.0, 255.0)), dtype=np.uint8)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ def make_phantom(rng: np.random.Generator, label: str) -> Phantom:
 
 
 def write_phantoms(
-    folder: str | Path, patients_per_class: int, seed: int, *, progress: Progress | None = None
+    folder: Path, patients_per_class: int, seed: int, *, progress: Progress | None = None
 ) -> Path:
     """Write a phantom set and its manifest below ``folder``; return the manifest's path.
 
@@ -127,7 +124,6 @@ def write_phantoms(
     in both, and a few test files are copies of training files: the audit finds them, and
     ``phantom_split`` separates them. Overwrites files of these names, deletes none.
     """
-    folder = Path(folder)
     records: list[Record] = []
     total = patients_per_class * len(CLASSES)
     for number in reported(range(total), total, progress):

@@ -130,8 +130,7 @@ class Evaluation:
         """Positions of wrong answers, the most confident first."""
         wrong = np.flatnonzero(~self.correct)
         confidence = self.probabilities.max(axis=1)[wrong]
-        ranked: list[int] = wrong[np.argsort(-confidence, kind="stable")].tolist()
-        return ranked[:limit]
+        return [int(k) for k in wrong[np.argsort(-confidence, kind="stable")][:limit]]
 
     @property
     def bundle(self) -> Bundle:

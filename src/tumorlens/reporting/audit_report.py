@@ -45,12 +45,11 @@ class Panel:
     note: str
 
 
-def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: str | Path) -> Path:
+def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: Path) -> Path:
     """Write ``audit.json`` and ``index.html`` into ``folder``; return the page's path.
 
     ``manifest`` and ``parts`` are those that were audited.
     """
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / JSON).write_bytes(json_bytes(audit, indent=1))
     # The images are small: several BLAS threads would cost more than they save.

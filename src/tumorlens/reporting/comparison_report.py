@@ -26,9 +26,8 @@ _MIN_OF_BIN: Final = 5
 _SHARES: Final = frozenset({"accuracy", "missed_tumor_rate", "false_alarm_rate"})
 
 
-def write(folder: str | Path, comparison: Comparison) -> Path:
+def write(folder: Path, comparison: Comparison) -> Path:
     """Write ``index.html``, ``comparison.json`` and ``curves.png``; return the page."""
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figure = curves_png(comparison.networks)
     (folder / FIGURE).write_bytes(figure)

@@ -76,7 +76,7 @@ class Mistake:
 
 
 def write(
-    folder: str | Path,
+    folder: Path,
     evaluation: Evaluation,
     manifest: Manifest,
     probes: Sequence[ProbeResult] = (),
@@ -86,7 +86,6 @@ def write(
 
     ``manifest`` is the one that was evaluated; mistakes are shown as the network saw them.
     """
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figures = {m.subset.name: draw(evaluation, m) for m in evaluation.measured}
     sure = Figure(

@@ -29,12 +29,11 @@ def render(template: str, **values: object) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def write(path: str | Path, template: str, **values: object) -> Path:
+def write(path: Path, template: str, **values: object) -> Path:
     """Render ``template`` into the file ``path`` and make its folder; return the path.
 
     A byte of a file name that is not UTF-8 (a lone surrogate, PEP 383) is written as ``\\udcXX``.
     """
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(template, **values), encoding="utf-8", errors="backslashreplace")
     return path

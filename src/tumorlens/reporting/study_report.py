@@ -78,7 +78,7 @@ def entry(result: Result, answered: Answered | None = None, *, with_images: bool
     return Entry(result, facts, tuple(_images(answered)))
 
 
-def write(path: str | Path, entries: Sequence[Entry], info: BundleInfo, written: datetime) -> Path:
+def write(path: Path, entries: Sequence[Entry], info: BundleInfo, written: datetime) -> Path:
     """Write the report of ``entries``, answered by the bundle ``info``; return its path."""
     model = next((e.result.model for e in entries if not isinstance(e.result, Failure)), None)
     return html.write(

@@ -28,13 +28,12 @@ _LICENCES: Final = frozenset({"apache-2.0", "mit", "cc-by-4.0", "cc-by-nc-sa-4.0
 """Identifiers of the hub that a bundle's licence may be."""
 
 
-def export(exported: Bundle, folder: str | Path) -> Path:
+def export(exported: Bundle, folder: Path) -> Path:
     """Write ``exported`` into ``folder``, which must be new or empty; return it.
 
     Raises ``MissingExtraError`` without the extra ``train``, ``OutputExistsError`` where the
     folder holds something.
     """
-    folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputExistsError(f"{folder}: is not empty; name a new folder")
     tensors = weights(exported.model)

@@ -19,7 +19,7 @@ from tumorlens.cores import thread_pool
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import metrics, resampling
-from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS
+from tumorlens.evaluation.corruptions.registry import CORRUPTIONS, STRENGTHS, Corruption
 from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.probes.data import answer
 from tumorlens.evaluation.resampling import Estimate, Sampling
@@ -58,13 +58,12 @@ class Errors:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One corruption."""
+    """The errors under one corruption."""
 
-    name: str
-    title: str
-    errors: tuple[float, ...]
+    corruption: Corruption
+    errors: Sequence[float]
     """Error rate at strengths 1 to 5."""
-    missed: tuple[float, ...]
+    missed: Sequence[float]
     mean: float
     relative: float | None
     """Summed errors divided by the reference's; None without one, or if it has no error."""
@@ -88,14 +87,7 @@ class Corruptions:
         own = self.own
         columns = zip(CORRUPTIONS, own.table, own.missed, own.over(self.reference), strict=True)
         return [
-            Row(
-                kind.name,
-                kind.title,
-                tuple(errors.tolist()),
-                tuple(missed.tolist()),
-                float(errors.mean()),
-                relative,
-            )
+            Row(kind, errors.tolist(), missed.tolist(), float(errors.mean()), relative)
             for kind, errors, missed, relative in columns
         ]
 
@@ -159,14 +151,14 @@ def as_dict(result: Corruptions) -> dict[str, Any]:
         "reference": None if result.reference is None else _reference(result.reference),
         "mean_corruption_error": resampling.plain(result.relative),
         "corruptions": {
-            row.name: {
-                "unit": corruption.unit,
-                "amounts": list(corruption.amounts),
+            row.corruption.name: {
+                "unit": row.corruption.unit,
+                "amounts": list(row.corruption.amounts),
                 "errors": [round(value, 6) for value in row.errors],
                 "missed_tumor_rates": [resampling.plain(value) for value in row.missed],
                 "relative": resampling.plain(row.relative),
             }
-            for row, corruption in zip(result.rows, CORRUPTIONS, strict=True)
+            for row in result.rows
         },
     }
 

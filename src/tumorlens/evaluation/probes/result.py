@@ -151,8 +151,7 @@ def taking_part(count: int, rows: NDArray[np.int64], values: NDArray[np.bool_]) 
 
 def example_indices(count: int) -> list[int]:
     """Indices of the examples among ``count`` changed images, evenly spread."""
-    indices: list[int] = np.linspace(0, count - 1, min(_EXAMPLES, count)).astype(int).tolist()
-    return indices
+    return [int(index) for index in np.linspace(0, count - 1, min(_EXAMPLES, count))]
 
 
 def answered_as(index: int, classes: ClassSet) -> str:
