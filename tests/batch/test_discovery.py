@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tumorlens.batch import discovery
-from tumorlens.batch.discovery import Discovery, count_files
+from tumorlens.batch.discovery import Discovery, count_files, located
 from tumorlens.batch.items import Item
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import BatchError
@@ -167,8 +167,42 @@ def test_odd_names_on_standard_input(
         Path(os.fsdecode(name)).write_bytes(b"\x89PNG\r\n\x1a\n")
     _given(monkeypatch, listed)
     assert [(item.kind, os.fsencode(item.path)) for item in found("-")] == [
-        ("file", name) for name in names
+        ("file", os.fsencode(tmp_path / os.fsdecode(name))) for name in names
     ]
+
+
+@pytest.mark.parametrize("name", ["in", "in/", "./in", "../work/in", "{}/in/", "in/*.png"])
+def test_an_argument_means_the_same_in_every_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Also below a folder whose name would be a pattern."""
+    work = tmp_path / "[ab]" / "work"
+    (work / "in").mkdir(parents=True)
+    (work / "in" / "x.png").write_bytes(b"\x89PNG")
+    monkeypatch.chdir(work)
+    argument = located(name.format(work))
+    monkeypatch.chdir("/")
+    assert [item.path for item in found(argument)] == [str(work / "in" / "x.png")]
+    assert located(argument) == argument
+    if "*" not in name:
+        assert argument == str(work / "in")
+
+
+def test_the_parent_of_a_link_is_that_of_its_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk" / "site").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "site")
+    (tmp_path / "disk" / "x.png").write_bytes(b"\x89PNG")
+    monkeypatch.chdir(tmp_path)
+    assert len(found(located("link/.."))) == 1
+    assert located("link") == str(tmp_path / "link"), "what the link names may move"
+
+
+def test_urls_that_name_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert located("s3://bucket/in/") == located("s3://bucket/in")
+    assert located("file://in") == located(f"file://{tmp_path}/in/") == f"file://{tmp_path}/in"
 
 
 def test_a_line_that_can_be_no_path_costs_only_itself(

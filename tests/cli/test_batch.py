@@ -1,11 +1,13 @@
 """The command: what it writes, says and exits with."""
 
+import io
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.batch.conftest import rows
 
 from tumorlens import bundle
 from tumorlens.cli import main as cli
@@ -104,3 +106,39 @@ def test_nothing_to_answer(
     code = run(monkeypatch, tmp_path / "empty", "--out", tmp_path / "out", "--bundle", tiny_bundle)
     assert code == 3
     assert "contains no image" in capfd.readouterr().err
+
+
+def test_another_folder_of_the_same_name_is_another_source(
+    tmp_path: Path, tiny_bundle: Path, head: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for place in ("a", "b"):
+        (tmp_path / place / "images").mkdir(parents=True)
+        (tmp_path / place / "images" / "0.png").write_bytes(encode.png(head))
+    common = ("--bundle", tiny_bundle, "--processes", 1)
+    for source in ("images", "images/*.png", "./images/"):
+        answers = tmp_path / source.replace("/", " ")
+        out = ("--out", answers, *common)
+        monkeypatch.chdir(tmp_path / "a")
+        assert run(monkeypatch, source, *out) == 0
+        monkeypatch.chdir(tmp_path / "b")
+        capfd.readouterr()
+        assert run(monkeypatch, source, *out) == 1
+        assert f"holds the answers of {tmp_path}/a/images" in capfd.readouterr().err
+        monkeypatch.chdir(tmp_path)
+        assert run(monkeypatch, f"{tmp_path}/a/{source}", *out) == 0
+        assert run(monkeypatch, f"a/{source}", *out) == 0, "the same source, named otherwise"
+        (row,) = rows(answers)
+        assert row["path"] == str(tmp_path / "a" / "images" / "0.png")
+
+
+def test_a_list_is_read_from_the_folder_that_the_command_was_called_in(
+    folder: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"0.png\n./1.png\n")))
+    common = ("--out", tmp_path / "out", "--bundle", tiny_bundle, "--processes", 1)
+    assert run(monkeypatch, "-", *common) == 0
+    assert [row["path"] for row in rows(tmp_path / "out")] == [
+        str(folder / "0.png"), str(folder / "1.png"),
+    ]  # fmt: skip

@@ -73,6 +73,38 @@ def test_a_mistyped_name_suggests_the_nearest(arguments: list[str], nearest: str
     assert f"did you mean {nearest}?" in found.stderr.replace("Did", "did")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (["batch", "in", "--out", ""], "after --out"),
+        (["batch", "in", "--out="], "after --out="),
+        (["batch", "", "--out", "out"], "empty"),
+        (["predict", ""], "empty"),
+        (["predict", "a.png", ""], "after a.png"),
+        (["predict", "a.png", "--output", ""], "after --output"),
+        (["predict", "a.png", "--bundle", ""], "after --bundle"),
+        (["evaluate", "default", "--data", "", "--split", "s", "--report", "r"], "after --data"),
+        (["evaluate", "default", "--data", "d", "--split", "s", "--report", ""], "after --report"),
+        (["train", "default", "--data", "d", "--split", "s", "--out", ""], "after --out"),
+        (["serve", "--token-file="], "after --token-file="),
+        (["pacs", "listen", "--spool", "", "--send-to", "A@b:1", "--allow", "A"], "after --spool"),
+        (["pacs", "status", "--spool", ""], "after --spool"),
+        (["data", "import", "folder", "--from", "", "--output", "m.csv"], "after --from"),
+        (["web", ""], "empty"),
+    ],
+)
+def test_an_empty_argument_is_not_the_working_folder(
+    arguments: list[str], place: str, tmp_path: Path
+) -> None:
+    found = subprocess.run(
+        [*_COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 2
+    assert place in found.stderr.splitlines()[-1]
+    assert "is empty" in found.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_quiet_leaves_answers_and_errors(
     place: str, tmp_path: Path, tiny_bundle: Path, head: NDArray[np.uint8]

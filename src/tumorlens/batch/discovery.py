@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from tumorlens.batch.items import Item
 from tumorlens.batch.lists import count_rows, listed_paths, manifest_paths
-from tumorlens.batch.remote import is_remote, remote_items
+from tumorlens.batch.remote import is_remote, located_url, remote_items
 from tumorlens.errors import BatchError, InputError, MissingInputError
 from tumorlens.imaging.finder import kind_of
 from tumorlens.imaging.formats.registry import claims_image
@@ -41,14 +41,14 @@ class Discovery:
     def __iter__(self) -> Iterator[Item]:
         """Raise ``BatchError`` if there is no such file or folder."""
         if self.argument == STANDARD_INPUT:
-            return self._listed(listed_paths(_standard_input()))
+            return self._listed(map(absolute, listed_paths(_standard_input())))
         if is_remote(self.argument):
             return remote_items(self.argument)
         if Path(self.argument).is_dir():
             return self._folder(self.argument)
         if _is_manifest(self.argument):
             return self._listed(manifest_paths(Path(self.argument)))
-        if not Path(self.argument).exists() and _PATTERN.intersection(self.argument):
+        if _is_pattern(self.argument):
             # Path.glob takes no absolute pattern and does not hide hidden files.
             return self._named(sorted(glob.iglob(self.argument, recursive=True)))  # noqa: PTH207
         if not Path(self.argument).exists():
@@ -121,6 +121,31 @@ class Discovery:
         yield from (failure(name, error) for name, error in listed.failures)
         if listed.dicom:
             yield Item("dicom_members", path, tuple(listed.dicom), stamp=stamp)
+
+
+def located(argument: str) -> str:
+    """The argument of ``Discovery`` that stands for the same inputs in every working folder.
+
+    Links are kept: a link names the same source after its target has moved.
+    """
+    if argument == STANDARD_INPUT:
+        return argument
+    if _is_pattern(argument) and not is_remote(argument):
+        return _below(Path(glob.escape(str(Path.cwd()))), argument)
+    return absolute(argument)
+
+
+def absolute(path: str) -> str:
+    """A path or URL that means the same in every working folder."""
+    return located_url(path) if is_remote(path) else _below(Path.cwd(), path)
+
+
+def _below(folder: Path, path: str) -> str:
+    """``path`` from ``folder``. Only ``..`` at its beginning go up: others may follow a link."""
+    parts = Path(path).parts
+    while parts[:1] == ("..",):
+        folder, parts = folder.parent, parts[1:]
+    return str(folder.joinpath(*parts))
 
 
 def failure(path: str, error: InputError) -> Item:
@@ -224,6 +249,10 @@ def _standard_input() -> RawIOBase:
     if sys.stdin is None:
         raise BatchError("standard input is closed: it should be a list of paths")
     return cast("RawIOBase", getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
+
+
+def _is_pattern(path: str) -> bool:
+    return bool(_PATTERN.intersection(path)) and not Path(path).exists()
 
 
 def _is_manifest(path: str) -> bool:

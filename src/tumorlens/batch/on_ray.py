@@ -98,7 +98,7 @@ class _Actor:
 
     def __init__(self, setup: Setup, folder: str) -> None:
         os.environ["OMP_NUM_THREADS"] = "1"
-        # Paths may be relative, to the folder that the batch was called in.
+        # The bundle may be named from the folder that the batch was called in.
         if Path(folder).is_dir():
             os.chdir(folder)
         self._setup = setup

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Final
 
 from tumorlens.batch.items import Item
@@ -26,6 +27,7 @@ from tumorlens.imaging.formats.registry import claims_image
 from tumorlens.imaging.limits import MAX_FILE_BYTES
 
 _NO_FOLDERS: Final = frozenset({"http", "https"})
+_LOCAL: Final = frozenset({"file", "local"})
 _STAMPS: Final = ("ETag", "etag", "LastModified", "mtime", "created")
 
 
@@ -33,6 +35,13 @@ def is_remote(path: str) -> bool:
     """Whether it is a URL and not a path of this machine."""
     scheme, separator, _ = path.partition("://")
     return bool(separator) and scheme.isalnum()
+
+
+def located_url(url: str) -> str:
+    """``url`` without slashes at its end; a relative ``file://`` becomes absolute."""
+    scheme, separator, path = url.partition("://")
+    whole = str(Path(path).absolute()) if scheme in _LOCAL else path.rstrip("/")
+    return f"{scheme}{separator}{whole}"
 
 
 @cache

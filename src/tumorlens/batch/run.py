@@ -36,7 +36,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments of a batch."""
 
     source: str
-    """A folder, file, archive, pattern, manifest, URL or ``-``."""
+    """A folder, file, archive, pattern, manifest, URL or ``-``; see ``discovery.located``."""
     out: str
     bundle: str = "default"
     plane: str = "axial"

@@ -61,16 +61,17 @@ def command(
     gets a row with an error. To share the work between several jobs, use --num-parts and
     --part-id. The summary is also written to DIR/summary.html.
     """
+    from tumorlens.batch.discovery import absolute, located
     from tumorlens.batch.run import Batch, Options, report
 
     if part >= parts:
         raise click.BadParameter(f"has to be below {parts}", param_hint="--part-id")
+    # Workers may run in another folder, and so may the next run.
+    source, out = located(source), absolute(out)
+    bundle = str(Path(bundle).absolute()) if os.sep in bundle else bundle
     if status:
         _show(report(out))
         return
-    # Workers may run in another folder.
-    bundle = str(Path(bundle).absolute()) if os.sep in bundle else bundle
-    out = out if "://" in out else str(Path(out).absolute())
     batch = Batch(
         Options(source=source, out=out, bundle=bundle, plane=plane, part=part, parts=parts)
     )

@@ -9,6 +9,8 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Sequence
+from itertools import pairwise
 from types import FrameType
 from typing import Any, Final
 
@@ -43,6 +45,7 @@ _COMMANDS: Final = {
     "train": "Train a network from a recipe and export a bundle.",
     "web": "Write the web page as static files.",
 }
+_NO_VALUE: Final = re.compile(r"--[\w-]+=")
 
 
 class _LazyGroup(click.Group):
@@ -65,7 +68,10 @@ class _LazyGroup(click.Group):
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             ctx.fail(f"No such command {name!r}{did_you_mean(name, _COMMANDS)}")
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        if found[1] is not None and not ctx.resilient_parsing:
+            _refuse_empty(args, click.Context(found[1], ctx, name))
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         """With ``--verbose``, print the origin of an error, the versions and the run time."""
@@ -89,6 +95,17 @@ class _LazyGroup(click.Group):
             formatter.write_dl(
                 [(name, _COMMANDS.get(name, "")) for name in self.list_commands(ctx)]
             )
+
+
+def _refuse_empty(arguments: Sequence[str], context: click.Context) -> None:
+    """Raise ``UsageError`` for an empty argument: as a path it would be the working folder.
+
+    It is what a shell passes for a variable that is not set.
+    """
+    for before, argument in pairwise(["", *arguments]):
+        if argument == "" or _NO_VALUE.fullmatch(argument):
+            place = f" after {argument or before}" if argument or before else ""
+            context.fail(f"an argument is empty{place}: give it a value, or leave it out")
 
 
 @click.command(
