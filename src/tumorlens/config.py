@@ -15,6 +15,8 @@ from tumorlens.labels import ClassSet
 
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+MAX_SEED: Final = 2**32 - 1
+Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
 NonNegative = Annotated[float, Meta(ge=0.0)]
 Device = Literal["auto", "cpu", "cuda"]
 """Where a network runs; ``auto``: on a GPU where there is one that can be used."""
@@ -167,7 +169,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """A name that ``tumorlens models`` lists, or a table of dimensions."""
     epochs: Positive = 30
     batch_size: Positive = 64
-    seed: Annotated[int, Meta(ge=0)] = 0
+    seed: Seed = 0
     extra_share: Share = 0.0
     """Share of each batch that is drawn from extra manifests, balanced by source and class."""
     kind_prior: Share = 0.0

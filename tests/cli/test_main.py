@@ -73,6 +73,34 @@ def test_a_mistyped_name_suggests_the_nearest(arguments: list[str], nearest: str
     assert f"did you mean {nearest}?" in found.stderr.replace("Did", "did")
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--file-seconds"],
+        ["serve", "--study-seconds"],
+        ["pacs", "listen", "--spool", "s", "--send-to", "A@b:1", "--allow", "A", "--keep-hours"],
+        ["pacs", "listen", "--spool", "s", "--send-to", "A@b:1", "--allow", "A", "--quota-gib"],
+        ["pacs", "listen", "--spool", "s", "--send-to", "A@b:1", "--allow", "A", "--study-gib"],
+    ],
+)
+def test_a_number_is_finite(arguments: list[str], number: str, tmp_path: Path) -> None:
+    found = subprocess.run(
+        [*_COMMAND, *arguments, number], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 2
+    assert f"Invalid value for '{arguments[-1]}'" in found.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", str(2**40)])
+def test_a_seed_is_one_that_the_generators_take(seed: str) -> None:
+    words = ["train", "default", "--data", "d", "--split", "s", "--out", "o", "--seed", seed]
+    found = tumorlens(*words)
+    assert found.returncode == 2
+    assert "Invalid value for '--seed'" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "place"),
     [

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, overload
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+from tumorlens.api.arguments import checked
 from tumorlens.errors import InputError
 from tumorlens.imaging import encode
 from tumorlens.imaging.facts import AcquisitionFacts, sides_of
@@ -240,7 +242,8 @@ class Answers(Sequence[Answer]):
         """The records that ``tumorlens predict --format json`` writes."""
         return [answer.to_dict() for answer in self]
 
-    def plot(self, columns: int = _COLUMNS) -> "Figure":
+    @checked
+    def plot(self, columns: Annotated[int, Meta(ge=1)] = _COLUMNS) -> "Figure":
         """Draw all answers with an image, in ``columns`` columns; return the figure."""
         import matplotlib.pyplot as plt
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from tumorlens.api.arguments import checked
 from tumorlens.datasets import audit as audits
 from tumorlens.datasets import duplicates, importers, partition, splits
 from tumorlens.datasets.findings import Audit
@@ -17,17 +18,21 @@ MANIFEST_FILE: Final = "manifest.csv"
 RATIO: Final = (70.0, 15.0, 15.0)
 
 
+@checked
 def manifest_of(
     data: Data, folder: Path | None = None, *, group_from: str | None = None
 ) -> Manifest:
     """Load or import ``data``; the manifest of a folder is written into ``folder``, if given.
 
-    ``group_from`` finds the patient in a file's path, as for ``tumorlens data import``.
-    Raises ``ManifestError``, ``DatasetError``.
+    ``group_from`` finds the patient in a file's path, as for ``tumorlens data import``. Raises
+    ``ManifestError``, ``DatasetError``, and ``ValueError`` for ``group_from`` without a folder.
     """
+    is_manifest = isinstance(data, Manifest) or not Path(data).is_dir()
+    if is_manifest and group_from is not None:
+        raise ValueError("group_from is for a folder of images: a manifest states the groups")
     if isinstance(data, Manifest):
         return data
-    if not Path(data).is_dir():
+    if is_manifest:
         return Manifest.load(data)
     path = (folder or Path()) / MANIFEST_FILE
     manifest = importers.import_folder(Path(data), path, group_from=group_from)
@@ -44,6 +49,7 @@ def split_of(split: str | Path | Split, data: Data) -> Split:
     return splits.load(split, Path(data).parent if isinstance(data, str | Path) else None)
 
 
+@checked
 def split(
     data: Data,
     ratio: Sequence[float] = RATIO,
@@ -61,6 +67,8 @@ def split(
     and test folders. Raises ``SplitError`` if there are too few patients, ``LeakError`` if
     folders share a patient, and ``DatasetError`` if no image can be read.
     """
+    if folders and tuple(ratio) != RATIO:
+        raise ValueError("ratio and folders exclude each other")
     manifest = manifest_of(data, group_from=group_from)
     if folders:
         return partition.split_as_published(manifest, name, seed)
@@ -74,6 +82,7 @@ def has_folders(manifest: Manifest) -> bool:
     return {TRAIN, TEST} <= set(audits.published_parts(manifest))
 
 
+@checked
 def audit(
     data: Data, split: str | Path | Split | None = None, *, report: str | Path | None = None
 ) -> Audit:

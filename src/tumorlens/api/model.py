@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.api.answers import Answer, Answers
+from tumorlens.api.arguments import Threads, checked
 from tumorlens.api.sources import Encoded, Single, Source, one_or_several
 from tumorlens.bundle import BundleInfo
 from tumorlens.config import Device
 from tumorlens.errors import InputError
 from tumorlens.imaging import finder, reader
 from tumorlens.imaging.array import SOURCE, from_array, volume_from_array
+from tumorlens.imaging.facts import Plane
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.input import Input
 from tumorlens.inference.classifier import Classifier
@@ -36,8 +38,9 @@ _SECONDS: Final = 0.2
 class Model:
     """A loaded bundle that classifies images. It can be shared between threads."""
 
+    @checked
     def __init__(self, classifier: Classifier) -> None:
-        """Wrap ``classifier``, which can also be used directly."""
+        """Wrap ``classifier``, which can also be used directly; ``load`` makes one."""
         self.classifier = classifier
 
     @property
@@ -50,8 +53,9 @@ class Model:
         """The classes, in the order of the probabilities."""
         return self.info.classes.names
 
+    @checked
     def predict(
-        self, source: Source, *, volume: bool = False, study: bool = False, plane: str = "axial"
+        self, source: Source, *, volume: bool = False, study: bool = False, plane: Plane = "axial"
     ) -> Answer | Answers:
         """Classify one input or several; answers can be displayed with their images.
 
@@ -66,20 +70,21 @@ class Model:
         series. The series of a study get one joint answer, which precedes their own.
 
         With ``volume``, an array (D, H, W) is a volume of axial slices from foot to head, and gets
-        one answer. With ``study``, everything below a path is treated as one study. ``plane`` is
-        the plane in which a volume is cut: axial, coronal or sagittal.
+        one answer; so does each array of a list. With ``study``, everything below a path is treated
+        as one study. ``plane`` is the plane in which a volume is cut: axial, coronal or sagittal.
         """
         given = one_or_several(source)
         if not isinstance(given, list) and not _is_several(given, volume=volume):
             return self._one(given, volume=volume, plane=plane)
-        return Answers(list(self._each(_listed(given), study, plane, _nothing)))
+        return Answers(list(self._each(_listed(given), study, plane, _nothing, volume=volume)))
 
+    @checked
     def iterate(
         self,
         source: Source,
         *,
         study: bool = False,
-        plane: str = "axial",
+        plane: Plane = "axial",
         progress: Progress | None = None,
     ) -> Iterator[Answer]:
         """Yield the answers for ``source`` one by one; inputs are as for ``predict``.
@@ -108,10 +113,16 @@ class Model:
         return Answer(answer_image(self.classifier, image).answer, self.classifier, lambda: image)
 
     def _each(
-        self, sources: Sequence[Single], study: bool, plane: str, tell: Callable[[int, int], None]
+        self,
+        sources: Sequence[Single],
+        study: bool,
+        plane: str,
+        tell: Callable[[int, int], None],
+        *,
+        volume: bool = False,
     ) -> Iterator[Answer]:
         opened = [
-            (str(source) if isinstance(source, str | Path) else SOURCE, _opened(source))
+            (str(source) if isinstance(source, str | Path) else SOURCE, _opened(source, volume))
             for source in sources
         ]
         files = [content for _, content in opened if isinstance(content, finder.Found)]
@@ -156,8 +167,9 @@ class Model:
             yield self._failed(path, error)
 
 
+@checked
 def load(
-    name_or_path: str | Path = "default", *, threads: int | None = None, device: Device = "auto"
+    name_or_path: str | Path = "default", *, threads: Threads | None = None, device: Device = "auto"
 ) -> Model:
     """Load a bundled network (``default``, ``folder``) or a bundle folder, ready to predict.
 
@@ -186,11 +198,11 @@ def _listed(given: Single | list[Single]) -> Sequence[Single]:
     return given if isinstance(given, list) else [given]
 
 
-def _opened(source: Single) -> finder.Found | MedicalImage | InputError:
+def _opened(source: Single, volume: bool) -> finder.Found | MedicalImage | InputError:
     if isinstance(source, str | Path):
         return finder.find(str(source))
     try:
-        return _decoded(source, volume=False)
+        return _decoded(source, volume=volume)
     except InputError as error:
         return error
 

@@ -3,10 +3,14 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+from msgspec import Meta
+
+from tumorlens.api.arguments import checked
 from tumorlens.api.data import Data, manifest_of, split_of
 from tumorlens.api.model import Model, load
+from tumorlens.config import Seed
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import TEST, Split
 from tumorlens.evaluation import evaluator, metrics, record
@@ -44,6 +48,7 @@ class Scores:
         """The contents of ``evaluation.json``."""
         return record.as_dict(self.evaluation)
 
+    @checked
     def write(self, folder: str | Path) -> Path:
         """Write the report of ``tumorlens evaluate``; return its page."""
         return reports.write(Path(folder), self.evaluation, self._manifest)
@@ -80,6 +85,7 @@ class Scores:
         ]
 
 
+@checked
 def evaluate(
     model: Model | str | Path,
     data: Data,
@@ -88,8 +94,8 @@ def evaluate(
     part: str = TEST,
     report: str | Path | None = None,
     controls: bool = True,
-    resamples: int = 2000,
-    seed: int = 0,
+    resamples: Annotated[int, Meta(ge=100)] = 2000,
+    seed: Seed = 0,
 ) -> Scores:
     """Score a bundle on one part of a split, without abstention, like ``tumorlens evaluate``.
 

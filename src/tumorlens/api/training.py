@@ -1,15 +1,18 @@
 """``tumorlens.train``: from images to a bundle in one call."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
+from tumorlens.api.arguments import Threads, checked
 from tumorlens.api.data import Data, has_folders, manifest_of, split_of
 from tumorlens.api.data import split as new_split
 from tumorlens.api.model import Model, load
-from tumorlens.config import Device, TrainConfig, recipe_path
+from tumorlens.config import Device, Seed, TrainConfig, recipe_path
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import RecipeError, needing
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 SPLIT_FILE: Final = "split.csv"
 
 
+@checked
 def train(
     data: Data,
     split: str | Path | Split | None = None,
@@ -26,10 +30,10 @@ def train(
     out: str | Path,
     recipe: str | Path = "default",
     settings: Mapping[str, Any] | None = None,
-    epochs: int | None = None,
-    seed: int | None = None,
+    epochs: Annotated[int, Meta(ge=1)] | None = None,
+    seed: Seed | None = None,
     name: str = "model",
-    threads: int | None = None,
+    threads: Threads | None = None,
     device: Device = "auto",
     group_from: str | None = None,
     init: str | Path | None = None,
@@ -85,8 +89,20 @@ def _config(
     recipe: str | Path, settings: Mapping[str, Any], epochs: int | None, seed: int | None
 ) -> TrainConfig:
     changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
-    # TOML of numbers, strings, booleans and lists is the same as JSON.
-    overrides = [
-        f"{k}={msgspec.json.encode(v).decode()}" for k, v in {**settings, **changes}.items()
-    ]
+    overrides = [_override(key, value) for key, value in {**settings, **changes}.items()]
     return TrainConfig.from_toml(recipe_path(recipe), overrides)
+
+
+def _override(key: Any, value: Any) -> str:
+    """``KEY=VALUE`` with the value as TOML, which most values are written in as in JSON."""
+    if not isinstance(key, str) or "=" in key:
+        raise RecipeError(f"settings: {key!r} is not a key, such as 'optimizer.learning_rate'")
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{key}={value}"
+    try:
+        text = msgspec.json.encode(value).decode()
+    except TypeError:
+        text = "null"
+    if text == "null":
+        raise RecipeError(f"settings: {key} cannot be {value!r}")
+    return f"{key}={text}"

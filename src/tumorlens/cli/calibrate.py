@@ -44,7 +44,7 @@ if TYPE_CHECKING:
               help="Gate, as written by `tumorlens gate`. Default: the bundle's "
               "own.")  # fmt: skip
 @click.option("--coverage", default=0.95, show_default=True,
-              type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              type=options.Number(0, 1, min_open=True, max_open=True),
               help="Target share of prediction sets that contain the true class, for each "
               "class.")  # fmt: skip
 @click.option("--licence", help="Licence of the weights, if the training data restrict it.")

@@ -1,5 +1,6 @@
 """Options that several commands have, declared once."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -21,6 +22,17 @@ class _Written(click.Path):
                 "this cannot be written to standard output; name a path, such as ./-", param, ctx
             )
         return super().convert(value, param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number in a range; no comparison refuses NaN, and no duration or size is infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; fails if it is not finite."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
 
 
 MANIFEST: Final = click.Path(dir_okay=False, path_type=Path)

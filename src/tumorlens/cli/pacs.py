@@ -73,16 +73,16 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--segmentation", is_flag=True,
                      help="Also send the attention map of each tumour, as DICOM "
                      "Segmentation."),
-        click.option("--keep-hours", type=click.FloatRange(0), default=24.0, show_default=True,
+        click.option("--keep-hours", type=options.Number(0), default=24.0, show_default=True,
                      help="Hours after delivery at which images and answers are "
                      "deleted."),
-        click.option("--quota-gib", type=click.FloatRange(0, min_open=True), metavar="GIB",
+        click.option("--quota-gib", type=options.Number(0, min_open=True), metavar="GIB",
                      help="Maximum size of the spool; beyond it, images are "
                      "refused."),
-        click.option("--study-seconds", type=click.FloatRange(1), default=60.0, show_default=True,
+        click.option("--study-seconds", type=options.Number(1), default=60.0, show_default=True,
                      help="Maximum time for a study, plus 0.5 s for each of its files and "
                      "MiB."),
-        click.option("--study-gib", type=click.FloatRange(0.5), default=4.0, show_default=True,
+        click.option("--study-gib", type=options.Number(0.5), default=4.0, show_default=True,
                      help="Maximum memory for a study, in GiB."),
         click.option("--audit-log", type=click.Path(path_type=Path, dir_okay=False),
                      metavar="FILE", help="Audit log. Default: audit.jsonl in the "
@@ -109,7 +109,7 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
               help="Port to bind; 0 for any free port.")  # fmt: skip
 @click.option("--allow", "allowed", callback=_titles, multiple=True, required=True, metavar="TITLE",
               help="AE title that may connect; can be repeated.")  # fmt: skip
-@click.option("--quiet-seconds", type=click.FloatRange(0.1), default=30.0, show_default=True,
+@click.option("--quiet-seconds", type=options.Number(0.1), default=30.0, show_default=True,
               help="Seconds without a new image after which a study counts as "
               "complete.")  # fmt: skip
 @click.option("--http-port", type=click.IntRange(0, 65535), metavar="PORT",

@@ -38,9 +38,9 @@ _MAX_TOKEN_BYTES = 1 << 20
 @click.option("--workers", type=click.IntRange(1, 256),
               help="Number of worker processes, one image each. Default: the number of "
               "processors.")  # fmt: skip
-@click.option("--file-seconds", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True,
+@click.option("--file-seconds", type=options.Number(0.1, 3600), default=10.0, show_default=True,
               help="Maximum processing time of a file, plus 1 s for each MiB.")  # fmt: skip
-@click.option("--study-seconds", type=click.FloatRange(0.1, 86400), default=30.0,
+@click.option("--study-seconds", type=options.Number(0.1, 86400), default=30.0,
               show_default=True,
               help="Maximum processing time of a study, plus 1 s for each MiB.")  # fmt: skip
 @click.option("--worker-memory", type=click.IntRange(256, 1 << 20), default=2048,

@@ -6,6 +6,7 @@ as the groups allow.
 """
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -36,7 +37,7 @@ def split_by_ratio(
     Raises ``SplitError`` where the ratio is not three positive numbers, or there are too few
     groups for three parts.
     """
-    if len(ratio) != len(_PARTS) or min(ratio) <= 0:
+    if len(ratio) != len(_PARTS) or not all(0 < share < math.inf for share in ratio):
         raise SplitError("a ratio is three positive numbers, such as 70/15/15")
     fractions = {part: value / sum(ratio) for part, value in zip(_PARTS, ratio, strict=True)}
     how = "By ratio " + "/".join(f"{v:g}" for v in ratio)

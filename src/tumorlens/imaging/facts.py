@@ -1,7 +1,7 @@
 """What medical files state about an image besides its pixels. Nothing here names a patient."""
 
 from datetime import date
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 import numpy as np
@@ -16,9 +16,10 @@ _LETTERS: Final = (("R", "L"), ("A", "P"), ("F", "H"))
 """Where x, y and z decrease and increase: right, left, front, back, feet, head (LPS)."""
 _SECOND_LETTER_FROM: Final = 0.5
 """Cosine from which a direction has a second letter: 30 degrees off the nearest axis."""
-PLANES: Final = ("sagittal", "coronal", "axial")
+Plane = Literal["sagittal", "coronal", "axial"]
+PLANES: Final[tuple[Plane, ...]] = get_args(Plane)
 """The plane whose normal is the x, y and z axis."""
-DEFAULT_PLANE: Final = "axial"
+DEFAULT_PLANE: Final[Plane] = "axial"
 
 
 class SliceFacts(msgspec.Struct, frozen=True):

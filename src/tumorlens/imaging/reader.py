@@ -35,6 +35,8 @@ def load_file(path: str | Path) -> bytes:
 
 def open_file(path: str | Path) -> BinaryIO:
     """Open a regular file no larger than ``MAX_FILE_BYTES``; the caller closes it."""
+    if path == "":  # as a Path it would be the working folder
+        raise MissingInputError("the path is empty")
     given, path = path, Path(path)
     try:
         status = path.stat()
@@ -79,5 +81,5 @@ def _check_kind(path: Path, mode: int) -> None:
 def read_bytes(data: bytes, source: str = "<bytes>", plane: str = DEFAULT_PLANE) -> MedicalImage:
     """Decode an encoded image or volume held in memory; arguments and errors as ``read``."""
     if plane not in PLANES:
-        raise ValueError(f"plane must be one of {', '.join(PLANES)}, not {plane}")
+        raise ValueError(f"plane must be one of {', '.join(PLANES)}, not {plane!r}")
     return registry.decode(data, source, plane)

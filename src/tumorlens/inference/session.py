@@ -23,7 +23,7 @@ from tumorlens.bundle import (
     OUTPUTS,
     Bundle,
 )
-from tumorlens.config import Device
+from tumorlens.config import DEVICES, Device
 from tumorlens.errors import BundleError, DeviceError
 from tumorlens.text import first_line
 
@@ -65,6 +65,8 @@ def open_graph(
     because the threads wait for each other at each layer. Raises ``DeviceError`` if ``device`` is
     ``cuda`` and the runtime cannot use a GPU.
     """
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
     gpu = device != "cpu" and _GPU in onnxruntime.get_available_providers()
     if device == "cuda" and not gpu:
         raise DeviceError(
