@@ -100,12 +100,67 @@ def test_damaged_bodies(tight: httpx.Client, body: bytes) -> None:
             b"filename*=UTF-8''a.png\r\n\r\nx\r\n" + END,
             "filename*, which multipart/form-data does not have",
         ),
+        (part(b"x", name=b"n" * 1025) + END, "a file name of more than 1024 characters"),
+        (part(b"x", name=b"n" * 10_240) + END, "a header of a part has more than 5,120 bytes"),
+        (part(b"x", name=b"") + END, "a part of the field 'files' without a file name"),
+        (part(b"x", name=b" ") + END, "a part of the field 'files' without a file name"),
+        (part(b"x", name=b'a.png"; filename="b.png') + END, "stated twice"),
+        (part(b"x", field=b'patient"; NAME="files') + END, "stated twice"),
+        (
+            part(b"x").replace(b"\r\n\r\n", b"\r\nContent-Disposition: form-data\r\n\r\n", 1) + END,
+            "several headers Content-Disposition",
+        ),
     ],
 )
 def test_a_refused_body_says_why(tight: httpx.Client, body: bytes, words: str) -> None:
     answer = post(tight, body)
     assert problem(answer) == (400, "malformed")
     assert words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("route", [ROUTE, "/v1/studies"])
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        (b"../../etc/passwd", "../../etc/passwd"),
+        (b"/etc/passwd", "/etc/passwd"),
+        (b"C:\\images\\a.png", "a.png"),  # what browsers of old sent
+        (b"a; filename=b.png", "a; filename=b.png"),
+        (b"a\0b.png", "a\0b.png"),
+        (b"a\x1b[31m.png", "a\x1b[31m.png"),
+        (b"\xff.png", "\N{REPLACEMENT CHARACTER}.png"),
+        ("\N{GRINNING FACE}".encode() * 1024, "\N{GRINNING FACE}" * 1024),
+        (b"study", "study"),
+    ],
+)
+def test_a_name_is_only_repeated(
+    tight: httpx.Client, image: bytes, route: str, sent: bytes, name: str
+) -> None:
+    answer = tight.post(
+        route, content=part(image, name=sent) + END, headers={"content-type": CONTENT_TYPE}
+    )
+    assert answer.status_code == 200
+    assert [record["path"] for record in answer.json()["predictions"]] == [name]
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([("content-type", "application/json")], (400, "malformed")),
+        ([("content-encoding", "identity")], None),
+        (
+            [("content-encoding", "identity"), ("content-encoding", "gzip")],
+            (415, "unsupported_media_type"),
+        ),
+    ],
+)
+def test_a_header_that_comes_twice(
+    tight: httpx.Client, image: bytes, headers: list[tuple[str, str]],
+    expected: tuple[int, str] | None,
+) -> None:  # fmt: skip
+    given = [("content-type", CONTENT_TYPE), *headers]
+    answer = tight.post(ROUTE, content=part(image) + END, headers=given)
+    assert answer.status_code == 200 if expected is None else problem(answer) == expected
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ framework's own form parser would spool to temporary files. The syntax is python
 """
 
 import asyncio
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 FIELD: Final = "files"
 _MULTIPART: Final = b"multipart/form-data"
 _SHOWN_NAME: Final = 50
+_QUOTED: Final = re.compile(rb'"(?:\\.|[^"\\])*"')
+_NAMED: Final = re.compile(rb";[ \t]*(name|filename)[ \t]*=", re.IGNORECASE)
+"""The parameters of a part that are read."""
+_CHARACTER_BYTES: Final = 4
+"""Most bytes of a character in UTF-8."""
+_HEADER_BYTES: Final = 1024
+"""Longest header of a part, beside the name of the file."""
 _AS_IT_IS: Final = frozenset({b"binary", b"8bit", b"7bit"})
 """Transfer encodings that change nothing (RFC 2045, 6.2)."""
 
@@ -43,6 +51,7 @@ async def receive(request: Request, limits: Limits, ticket: Ticket) -> list[Uplo
     """
     collector = _Collector(limits, ticket)
     parser = MultipartParser(_boundary(request), collector.callbacks())
+    parser.max_header_size = limits.body_bytes  # the collector has a limit, with a reason
     _check_length(request, limits)
     size = 0
     try:
@@ -71,12 +80,16 @@ async def receive(request: Request, limits: Limits, ticket: Ticket) -> list[Uplo
 
 
 def _boundary(request: Request) -> bytes:
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    encodings = request.headers.getlist("content-encoding")
+    if any(encoding.strip().lower() != "identity" for encoding in encodings):
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type",
             "the body is compressed (Content-Encoding); send it unencoded",
         )  # fmt: skip
-    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    stated = request.headers.getlist("content-type") or [""]
+    if len(stated) > 1:
+        raise malformed("the request has several headers Content-Type")
+    kind, options = parse_options_header(stated[0])
     if kind != _MULTIPART:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type",
@@ -113,8 +126,8 @@ class _Collector:
     def callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._begin,
-            "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
-            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_field": lambda *chunk: self._grow(self._field, *chunk),
+            "on_header_value": lambda *chunk: self._grow(self._value, *chunk),
             "on_header_end": self._header,
             "on_headers_finished": self._headers,
             "on_part_data": self._more,
@@ -127,9 +140,17 @@ class _Collector:
         self._disposition = b""
         self._data = bytearray()
 
+    def _grow(self, header: bytearray, data: bytes, start: int, end: int) -> None:
+        header += memoryview(data)[start:end]
+        limit = _HEADER_BYTES + _CHARACTER_BYTES * self._limits.name_characters
+        if len(header) > limit:
+            raise malformed(f"a header of a part has more than {limit:,} bytes")
+
     def _header(self) -> None:
         name, value = bytes(self._field).lower(), bytes(self._value)
         if name == b"content-disposition":
+            if self._disposition:
+                raise malformed("a part with several headers Content-Disposition")
             self._disposition = value
         elif name == b"content-transfer-encoding" and value.strip().lower() not in _AS_IT_IS:
             raise malformed("a part is encoded (Content-Transfer-Encoding); send it unencoded")
@@ -137,6 +158,9 @@ class _Collector:
         self._value.clear()
 
     def _headers(self) -> None:
+        named = [name.lower() for name in _NAMED.findall(_QUOTED.sub(b"", self._disposition))]
+        if len(set(named)) < len(named):
+            raise malformed("a part whose name or filename is stated twice")
         _, options = parse_options_header(self._disposition)
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if name != FIELD:
@@ -144,7 +168,7 @@ class _Collector:
                 f"the field {name[:_SHOWN_NAME]!r} is not known; send files in the field "
                 f"'{FIELD}', and nothing else"
             )
-        if b"filename" not in options:
+        if not options.get(b"filename", b"").strip():
             raise malformed(self._nameless())
         self._name = options[b"filename"].decode("utf-8", "replace")
         if len(self._name) > self._limits.name_characters:
