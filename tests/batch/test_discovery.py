@@ -5,6 +5,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -228,9 +229,81 @@ def test_manifest(folder: Path, suffix: str) -> None:
     assert count_files(str(path)) == 2
 
 
+def _parquet(columns: dict[str, Any], path: Path, kind: str = "string") -> None:
+    arrow = pytest.importorskip("pyarrow", reason="needs the batch extra")
+    pytest.importorskip("pyarrow.parquet", reason="needs the batch extra")
+    words = {
+        "string": arrow.string(),
+        "binary": arrow.binary(),
+        "large_string": arrow.large_string(),
+    }
+    kinds = {**words, "dictionary": arrow.dictionary(arrow.int32(), arrow.string())}
+    arrays = {name: arrow.array(cells, kinds[kind]) for name, cells in columns.items()}
+    arrow.parquet.write_table(arrow.table(arrays), path)
+
+
+@pytest.mark.parametrize("kind", ["string", "binary", "large_string", "dictionary"])
+@pytest.mark.parametrize("name", ["path", "Path", " PATH "])
+def test_text_of_any_type_in_a_parquet_manifest(folder: Path, kind: str, name: str) -> None:
+    _parquet({"x": ["1", "2"], name: ["b.png", None]}, folder / "m.parquet", kind)
+    assert [item.path for item in found(folder / "m.parquet")] == [str(folder / "b.png")]
+
+
+def test_bytes_of_a_parquet_manifest_are_kept(folder: Path) -> None:
+    _parquet({"path": [b"\xff.png"]}, folder / "m.parquet", "binary")
+    (item,) = found(folder / "m.parquet")
+    assert os.fsencode(item.path) == os.fsencode(folder) + b"/\xff.png"
+
+
+def test_row_groups_without_rows(folder: Path) -> None:
+    arrow = pytest.importorskip("pyarrow.parquet", reason="needs the batch extra")
+    table = pytest.importorskip("pyarrow").table({"path": ["a.png", "b.png"]})
+    with arrow.ParquetWriter(folder / "m.parquet", table.schema) as writer:
+        for part in (table.slice(0, 0), table.slice(0, 1), table.slice(0, 0), table.slice(1, 1)):
+            writer.write_table(part)
+    assert [Path(item.path).name for item in found(folder / "m.parquet")] == ["a.png", "b.png"]
+
+
+def test_a_folder_of_parquet_files_is_one_manifest(folder: Path) -> None:
+    """In the order of their names; with what Spark leaves beside them."""
+    place = folder / "m.parquet"
+    (place / "class=x").mkdir(parents=True)
+    _parquet({"path": ["b.png"]}, place / "class=x" / "part-2.parquet")
+    _parquet({"path": ["a.png"]}, place / "class=x" / "part-1.parquet")
+    (place / "_SUCCESS").touch()
+    (place / ".part-1.parquet.crc").write_bytes(b"crc")
+    assert [Path(item.path).name for item in found(place)] == ["a.png", "b.png"]
+    assert found(place)[0].path == str(folder / "a.png"), "paths are relative to its folder"
+    assert count_files(str(place)) == 2
+
+
+def test_a_path_in_a_parquet_manifest_must_be_text(folder: Path) -> None:
+    arrow = pytest.importorskip("pyarrow.parquet", reason="needs the batch extra")
+    nested = pytest.importorskip("pyarrow").table({"path": [["a.png"]]})
+    arrow.write_table(nested, folder / "m.parquet")
+    with pytest.raises(BatchError, match=r"the column path holds \['a.png'\], not text"):
+        found(folder / "m.parquet")
+
+
+def test_a_parquet_manifest_that_is_damaged_within_is_one_error(folder: Path) -> None:
+    """Its list of columns is whole, its rows are not."""
+    _parquet({"path": [f"{k:064x}" for k in range(50_000)]}, folder / "m.parquet")
+    data = bytearray((folder / "m.parquet").read_bytes())
+    data[1000 : len(data) // 2] = bytes(range(256)) * ((len(data) // 2 - 1000) // 256 + 1)
+    (folder / "m.parquet").write_bytes(data)
+    with pytest.raises(BatchError, match=r"m\.parquet: cannot be read as Parquet"):
+        found(folder / "m.parquet")
+
+
 def test_a_table_that_is_no_manifest(folder: Path) -> None:
     (folder / "table.csv").write_text("name\nb.png\n")
     with pytest.raises(BatchError, match="needs a column named path"):
+        found(folder / "table.csv")
+
+
+def test_two_columns_of_paths_are_told(folder: Path) -> None:
+    (folder / "table.csv").write_text("path,Path\na.png,b.png\n")
+    with pytest.raises(BatchError, match="names the column path twice"):
         found(folder / "table.csv")
 
 
@@ -270,8 +343,8 @@ def test_bytes_of_a_manifest_are_kept(folder: Path) -> None:
     ("name", "data", "words"),
     [
         ("long.csv", b"path\n" + b"a" * 200_000, "is not CSV"),
-        ("cut.parquet", b"PAR1 and no more PAR1", "the Parquet file is damaged"),
-        ("empty.parquet", b"", "the Parquet file is damaged"),
+        ("cut.parquet", b"PAR1 and no more PAR1", "cannot be read as Parquet"),
+        ("empty.parquet", b"", "cannot be read as Parquet"),
     ],
 )
 def test_a_damaged_manifest_is_told(folder: Path, name: str, data: bytes, words: str) -> None:

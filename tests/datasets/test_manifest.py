@@ -2,9 +2,10 @@
 
 import dataclasses
 import hashlib
+import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -219,6 +220,79 @@ def test_bad_files_are_named(tmp_path: Path, name: str, content: bytes, message:
 def test_a_device_is_refused() -> None:
     with pytest.raises(ManifestError, match="/dev/null: is a device"):
         Manifest.load("/dev/null")
+
+
+def _save(path: Path, columns: dict[str, Any], kinds: dict[str, str]) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="needs the parquet extra")
+    pytest.importorskip("pyarrow.parquet", reason="needs the parquet extra")
+    made = {
+        "string": arrow.string(), "binary": arrow.binary(), "large_string": arrow.large_string(),
+        "dictionary": arrow.dictionary(arrow.int32(), arrow.string()),
+        "list": arrow.list_(arrow.string()), "float": arrow.float64(),
+        "struct": arrow.struct({"bytes": arrow.binary()}),
+    }  # fmt: skip
+    arrays = {
+        name: arrow.array(cells, made[kinds.get(name, "string")]) for name, cells in columns.items()
+    }
+    arrow.parquet.write_table(arrow.table(arrays), path)
+
+
+_HASHES: Final = ["0" * 64, "1" * 64]
+
+
+@pytest.mark.parametrize("kind", ["string", "binary", "large_string", "dictionary"])
+def test_types_of_text_in_parquet(tmp_path: Path, kind: str) -> None:
+    columns = {
+        "Path": ["a.png", "b.png"], " CLASS ": ["glioma ", "notumor"], "sha256": _HASHES,
+        "Patient": [None, "P1"], "note": ["x", None],
+    }  # fmt: skip
+    _save(tmp_path / "m.parquet", columns, dict.fromkeys(columns, kind))
+    loaded = Manifest.load(tmp_path / "m.parquet")
+    assert [(r.path, r.label, r.patient) for r in loaded] == [
+        ("a.png", "glioma", ""), ("b.png", "notumor", "P1"),
+    ]  # fmt: skip
+    rows = [["Path", " CLASS ", "sha256", "Patient", "note"]]
+    rows += [[cell or "" for cell in row] for row in zip(*columns.values(), strict=True)]
+    (tmp_path / "m.csv").write_bytes(csv_bytes(rows))
+    assert Manifest.load(tmp_path / "m.csv").records == loaded.records, "as CSV"
+
+
+def test_other_columns_of_parquet_may_hold_anything(tmp_path: Path) -> None:
+    columns = {"path": ["a.png"], "class": ["glioma"], "sha256": _HASHES[:1],
+               "width": [math.nan], "image": [{"bytes": b"\xff"}]}  # fmt: skip
+    _save(tmp_path / "m.parquet", columns, {"width": "float", "image": "struct"})
+    (record,) = Manifest.load(tmp_path / "m.parquet")
+    assert record.width == 0
+
+
+@pytest.mark.parametrize("name", ["path", "class", "group"])
+def test_a_list_in_a_cell_of_parquet_is_told(tmp_path: Path, name: str) -> None:
+    columns: dict[str, Any] = {"path": ["a.png"], "class": ["glioma"], "sha256": _HASHES[:1]}
+    _save(tmp_path / "m.parquet", columns | {name: [["x"]]}, {name: "list"})
+    with pytest.raises(ManifestError, match=rf"row 1: {name} is \['x'\]; it must be text"):
+        Manifest.load(tmp_path / "m.parquet")
+
+
+def test_columns_of_parquet_that_differ_in_case_only(tmp_path: Path) -> None:
+    columns = {"path": ["a.png"], "PATH": ["b.png"], "class": ["glioma"]}
+    _save(tmp_path / "m.parquet", columns, {})
+    with pytest.raises(ManifestError, match="names the column path twice"):
+        Manifest.load(tmp_path / "m.parquet")
+
+
+def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
+    for number, label in enumerate(("notumor", "glioma")):
+        place = tmp_path / "m.parquet" / f"class={label}"
+        place.mkdir(parents=True)
+        columns = {"path": [f"{label}.png"], "sha256": [_HASHES[number]]}
+        _save(place / "part.parquet", columns, {})
+    loaded = Manifest.load(tmp_path / "m.parquet")
+    assert [(r.path, r.label) for r in loaded] == [
+        ("glioma.png", "glioma"), ("notumor.png", "notumor"),
+    ]  # fmt: skip
+    assert loaded.folder == tmp_path
+    with pytest.raises(ManifestError, match="is a folder, not a manifest"):
+        Manifest.load(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none.parquet"])

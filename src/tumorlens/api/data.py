@@ -10,6 +10,7 @@ from tumorlens.datasets import duplicates, importers, partition, splits
 from tumorlens.datasets.findings import Audit
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import TEST, TRAIN, Split
+from tumorlens.datasets.tables import is_parquet
 from tumorlens.reporting import audit_report
 
 Data = str | Path | Manifest
@@ -27,7 +28,7 @@ def manifest_of(
     ``group_from`` finds the patient in a file's path, as for ``tumorlens data import``. Raises
     ``ManifestError``, ``DatasetError``, and ``ValueError`` for ``group_from`` without a folder.
     """
-    is_manifest = isinstance(data, Manifest) or not Path(data).is_dir()
+    is_manifest = isinstance(data, Manifest) or not Path(data).is_dir() or is_parquet(Path(data))
     if is_manifest and group_from is not None:
         raise ValueError("group_from is for a folder of images: a manifest states the groups")
     if isinstance(data, Manifest):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 from tumorlens.batch.items import Item
 from tumorlens.batch.lists import count_rows, listed_paths, manifest_paths
 from tumorlens.batch.remote import is_remote, located_url, remote_items
+from tumorlens.datasets.tables import is_parquet
 from tumorlens.errors import BatchError, InputError, MissingInputError
 from tumorlens.imaging.finder import kind_of
 from tumorlens.imaging.formats.registry import claims_image
@@ -44,10 +45,10 @@ class Discovery:
             return self._listed(map(absolute, listed_paths(_standard_input())))
         if is_remote(self.argument):
             return remote_items(self.argument)
-        if Path(self.argument).is_dir():
-            return self._folder(self.argument)
         if _is_manifest(self.argument):
             return self._listed(manifest_paths(Path(self.argument)))
+        if Path(self.argument).is_dir():
+            return self._folder(self.argument)
         if _is_pattern(self.argument):
             # Path.glob takes no absolute pattern and does not hide hidden files.
             return self._named(sorted(glob.iglob(self.argument, recursive=True)))  # noqa: PTH207
@@ -158,9 +159,9 @@ def count_files(argument: str) -> int | None:
     path = Path(argument)
     if argument == STANDARD_INPUT or is_remote(argument):
         return None
-    if path.is_dir():
-        return sum(len(names) for _, _, names in os.walk(argument))
-    return count_rows(path) if _is_manifest(argument) else None
+    if _is_manifest(argument):
+        return count_rows(path)
+    return sum(len(names) for _, _, names in os.walk(argument)) if path.is_dir() else None
 
 
 def _dicom_folder(named: tuple[str, str | None]) -> str | None:
@@ -256,4 +257,6 @@ def _is_pattern(path: str) -> bool:
 
 
 def _is_manifest(path: str) -> bool:
-    return path.lower().endswith((".csv", ".tsv", ".parquet")) and Path(path).is_file()
+    if is_parquet(Path(path)):
+        return Path(path).exists()
+    return path.lower().endswith((".csv", ".tsv")) and Path(path).is_file()

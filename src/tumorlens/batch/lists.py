@@ -9,8 +9,14 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Final
 
-from tumorlens.datasets.tables import is_parquet, separator_of, stated_separator
-from tumorlens.errors import BatchError
+from tumorlens.datasets.tables import (
+    NESTED,
+    ParquetTable,
+    is_parquet,
+    separator_of,
+    stated_separator,
+)
+from tumorlens.errors import BatchError, ManifestError
 from tumorlens.files import from_spreadsheet_safe
 
 _BLOCK: Final = 1 << 16
@@ -57,7 +63,7 @@ def manifest_paths(path: Path) -> Iterator[str]:
     Rows without a path are passed over. Raises ``BatchError`` where there is no such column, or
     the file is damaged.
     """
-    rows = _parquet_column(path) if is_parquet(path) else _csv_column(path)
+    rows = _parquet_paths(path) if is_parquet(path) else _csv_column(path)
     yield from (str(path.parent / str(name)) for name in rows if name)
 
 
@@ -66,11 +72,9 @@ def count_rows(path: Path) -> int | None:
     if not is_parquet(path):
         with path.open("rb") as file:
             return sum(1 for _ in file) - 1
-    from tumorlens.batch.columns import arrow
-
     try:
-        return int(arrow().parquet.read_metadata(path).num_rows)
-    except arrow().ArrowException:
+        return len(ParquetTable(path))
+    except ManifestError:
         return None
 
 
@@ -92,20 +96,22 @@ def _csv_column(path: Path) -> Iterator[object]:
             raise BatchError(f"{path}: is not CSV after line {table.line_num} ({error})") from error
 
 
-def _parquet_column(path: Path) -> Iterator[object]:
-    from tumorlens.batch.columns import arrow
-
+def _parquet_paths(path: Path) -> Iterator[object]:
     try:
-        with arrow().parquet.ParquetFile(path) as table:
-            _path_column(path, table.schema_arrow.names)
-            for rows in table.iter_batches(columns=["path"]):
-                yield from rows.column(0).to_pylist()
-    except arrow().ArrowException as error:
-        raise BatchError(f"{path}: the Parquet file is damaged") from error
+        table = ParquetTable(path)
+        _path_column(path, table.names)
+        for row in table.rows("path"):
+            if isinstance(row["path"], NESTED):
+                raise BatchError(f"{path}: the column path holds {row['path']!r}, not text")
+            yield row["path"]
+    except ManifestError as error:
+        raise BatchError(str(error)) from error
 
 
 def _path_column(path: Path, names: list[str]) -> int:
     """Index of the column of paths, from 0."""
     if "path" not in names:
         raise BatchError(f"{path}: a manifest needs a column named path")
+    if names.count("path") > 1:
+        raise BatchError(f"{path}: names the column path twice")
     return names.index("path")

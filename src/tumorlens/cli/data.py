@@ -49,7 +49,7 @@ command.add_command(croissant_command)
 @click.option("--from", "folder", required=True, metavar="DIR", type=_FOLDER,
               help="Folder with CLASS, SPLIT/CLASS, PATIENT/CLASS or PATIENT/SESSION/CLASS "
               "folders; SESSION may be a date.")  # fmt: skip
-@click.option("--output", required=True, metavar="MANIFEST", type=options.MANIFEST,
+@click.option("--output", required=True, metavar="MANIFEST", type=options.FILE,
               help="Manifest to write: .csv, or .parquet with the parquet extra.")  # fmt: skip
 @click.option("--source", default="", metavar="NAME",
               help="Name of the collection. Default: the folder's name.")  # fmt: skip

@@ -17,7 +17,7 @@ _STANDARD_OUTPUT = Path("-")
     epilog="\b\nExample:\n  tumorlens data croissant mine.csv --license CC-BY-4.0",
 )
 @click.argument("manifest_path", metavar="MANIFEST", type=options.MANIFEST)
-@click.option("--output", metavar="FILE", type=options.MANIFEST,
+@click.option("--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
               help="JSON-LD to write, - for standard output. Default: MANIFEST.croissant.json, "
               "next to the manifest.")  # fmt: skip
 @click.option("--name", help="Name of the data set. Default: the manifest's name.")

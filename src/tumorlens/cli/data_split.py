@@ -55,7 +55,7 @@ _MOST_COLUMNS = 8
 @click.option("--seed", default=0, show_default=True, help="Seed for assigning groups to parts.")
 @click.option("--protocol", type=click.Choice(_PROTOCOLS),
               help="Write the split of this protocol for the public sets.")  # fmt: skip
-@click.option("--output", metavar="FILE", type=options.MANIFEST,
+@click.option("--output", metavar="FILE", type=options.FILE,
               help="CSV to write, together with a JSON of the same name; neither may exist. "
               "Default: PROTOCOL.csv, or MANIFEST-split.csv in the folder of "
               "MANIFEST.")  # fmt: skip

@@ -35,7 +35,8 @@ class Number(click.FloatRange):
         return number
 
 
-MANIFEST: Final = click.Path(dir_okay=False, path_type=Path)
+MANIFEST: Final = click.Path(path_type=Path)
+"""A manifest to read: a file, or a folder of Parquet files."""
 FOLDER: Final = _Written(file_okay=False, path_type=Path)
 """A folder to write."""
 FILE: Final = _Written(dir_okay=False, path_type=Path)

@@ -15,6 +15,7 @@ import msgspec
 
 from tumorlens.datasets.manifest import INTEGERS, Manifest, stated_columns
 from tumorlens.datasets.tables import is_parquet
+from tumorlens.errors import ManifestError
 
 CONFORMS_TO: Final = "http://mlcommons.org/croissant/1.0"
 _DESCRIPTIONS: Final = {
@@ -51,7 +52,12 @@ class About:
 
 
 def describe(manifest: Manifest, file: Path, about: About) -> dict[str, Any]:
-    """The JSON-LD for the manifest in ``file``, to be written into the same folder."""
+    """The JSON-LD for the manifest in ``file``, to be written into the same folder.
+
+    Raises ``ManifestError`` if that is a folder of files: they have no hash in common.
+    """
+    if file.is_dir():
+        raise ManifestError(f"{file}: is a folder; only a manifest in one file can be described")
     context = files("tumorlens").joinpath("datasets", "croissant_context.json").read_bytes()
     table = "manifest"
     parquet = is_parquet(file)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tumorlens.datasets.class_folders import split_of
 from tumorlens.datasets.tables import (
+    NESTED,
     NumberedRow,
     Row,
     is_parquet,
@@ -273,6 +274,11 @@ def _hint(name: str, columns: Sequence[str]) -> str:
 
 
 def _record(row: Row, number: int, path: Path) -> Record:
+    nested = [column for column in COLUMNS if isinstance(row.get(column), NESTED)]
+    if nested:
+        raise ManifestError(
+            f"{path}, row {number}: {nested[0]} is {row[nested[0]]!r}; it must be text or a number"
+        )
     written = row.get("class")
     row = {**row, "class": _name_of_class(written)}
     missing = [name for name in _REQUIRED if not row.get(name)]

@@ -4,13 +4,17 @@ import codecs
 import csv
 import io
 import itertools
+import math
+import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from tumorlens.errors import DatasetError, ManifestError, needing
 from tumorlens.files import csv_row, from_spreadsheet_safe, spreadsheet_safe
+from tumorlens.text import first_line
 
 Row = dict[str, Any]
 """Cells by column."""
@@ -26,12 +30,16 @@ _LAST: Final = "end"
 """A row that is put behind the others: it comes out as it is, unless it lies within quotes."""
 _HINT: Final = "sep="
 """Start of a line, before that of the column names, that states the separator."""
+NESTED: Final = (dict, list)
+"""What Parquet can hold in a cell, and CSV cannot."""
+_ROWS: Final = 1 << 13
+"""Rows of Parquet in memory."""
 _WORDS: Final = ("class", "split", "sha256", "pixel_sha256", "width", "height")
 """Columns whose cells never begin or end with a space."""
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether the table at ``path`` is Parquet, by its suffix, and not CSV."""
+    """Whether the table at ``path``, a file or a folder of files, is Parquet, by its suffix."""
     return path.suffix.lower() == ".parquet"
 
 
@@ -44,6 +52,10 @@ def read_csv(path: Path) -> Sequence[NumberedRow]:
         # A device may never end. A pipe does.
         if path.is_char_device() or path.is_block_device():
             raise ManifestError(f"{path}: is a device, not a CSV file")
+        if path.is_dir():
+            raise ManifestError(
+                f"{path}: is a folder, not a manifest; `tumorlens data import` writes one"
+            )
         data = path.read_bytes()
         if data.startswith(_WORKBOOKS):
             raise ManifestError(f"{path}: is a workbook of a spreadsheet; save it as CSV UTF-8")
@@ -146,19 +158,66 @@ def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
     path.write_bytes(csv_bytes([columns, *safe]))
 
 
-def read_parquet(path: Path) -> Sequence[NumberedRow]:
-    """Rows by column, numbered from 1.
+class ParquetTable:
+    """A Parquet file, or a folder of them, which are read one after the other, by name.
 
-    Raises ``ManifestError``, ``MissingExtraError`` without pyarrow.
+    Folders such as ``class=glioma`` within it are columns (Hive partitions). Columns are named as
+    in CSV. Raises ``ManifestError``, ``MissingExtraError`` without pyarrow.
     """
-    with needing("parquet", "a Parquet manifest"):
-        import pyarrow
-        import pyarrow.parquet
-    try:
-        rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
-    except (OSError, pyarrow.ArrowException) as error:
-        raise ManifestError(f"{path}: cannot be read as Parquet ({error})") from error
-    return list(enumerate(rows, start=1))
+
+    def __init__(self, path: Path) -> None:
+        """Read the names of the columns."""
+        self.path = path
+        with self._reading():
+            import pyarrow.dataset
+
+            partitioning = "hive" if path.is_dir() else None
+            self._data = pyarrow.dataset.dataset(path, format="parquet", partitioning=partitioning)
+        self.names = [name.strip().lower() for name in self._data.schema.names]
+        _check_header(path, self.names)
+
+    def __len__(self) -> int:
+        with self._reading():
+            return int(self._data.count_rows())
+
+    def rows(self, *names: str) -> Iterator[Row]:
+        """Rows by column, a few thousand at a time in memory; only the columns ``names``."""
+        import pyarrow.dataset
+
+        fields = zip(self.names, self._data.schema.names, strict=True)
+        wanted = {name: pyarrow.dataset.field(field) for name, field in fields if name in names}
+        with self._reading():
+            for batch in self._data.to_batches(
+                columns=wanted, batch_size=_ROWS, batch_readahead=1, fragment_readahead=1,
+                use_threads=False,
+            ):  # fmt: skip
+                for row in batch.to_pylist():
+                    yield {name: _plain(cell, name) for name, cell in row.items()}
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with needing("parquet", "a Parquet manifest"):
+            import pyarrow
+        try:
+            yield
+        except (OSError, pyarrow.ArrowException) as error:
+            reason = first_line(error)
+            raise ManifestError(f"{self.path}: cannot be read as Parquet ({reason})") from error
+
+
+def _plain(cell: Any, name: str) -> Any:
+    """A cell of Parquet as one of CSV would be: text for bytes, and nothing for NaN."""
+    if isinstance(cell, bytes):
+        cell = os.fsdecode(cell)
+    if isinstance(cell, float) and math.isnan(cell):
+        return None
+    return cell.strip() if isinstance(cell, str) and name in _WORDS else cell
+
+
+def read_parquet(path: Path) -> Sequence[NumberedRow]:
+    """Rows by column, numbered from 1; errors as ``ParquetTable``."""
+    table = ParquetTable(path)
+    return list(enumerate(table.rows(*table.names), start=1))
 
 
 def write_parquet(path: Path, rows: Sequence[Row]) -> None:
