@@ -22,6 +22,7 @@ _TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{8}")
 """Names of ``replacing``."""
 _LEFT_SECONDS: Final = 3600.0
 """Where there are no locks, a temporary file that is older belongs to nobody."""
+_BLOCK: Final = 1 << 20
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
 """What a spreadsheet would run, with any number of apostrophes before it."""
 
@@ -154,6 +155,35 @@ def _is_left(handle: int) -> bool:
         else:
             return True
     return time.time() - os.fstat(handle).st_mtime > _LEFT_SECONDS
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name ``path`` in an ``OSError`` that names no file, as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file, which may be a device; the ``OSError`` names ``path``."""
+    with naming(path):
+        path.write_bytes(data)
+
+
+def allocate(handle: int, size: int) -> None:
+    """Take room for ``size`` bytes of an open file; raise ``OSError`` where there is none.
+
+    A hole in a file holds none: on a full disk, a process that maps it would be killed.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, size)
+        return
+    for start in range(0, size, _BLOCK):
+        os.write(handle, bytes(min(_BLOCK, size - start)))
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -78,15 +78,17 @@ class _RemoteStore:
     def names(self, folder: str) -> Iterator[str]:
         self._system.invalidate_cache()
         try:
-            paths = self._system.ls(f"{self._path}/{folder}", detail=False)
+            with reaching(self._url):
+                paths = self._system.ls(f"{self._path}/{folder}", detail=False)
         except FileNotFoundError:
             return
         yield from (posixpath.basename(name) for name in paths)
 
     def write(self, name: str, data: bytes) -> None:
         path = f"{self._path}/{name}"
-        self._system.makedirs(posixpath.dirname(path), exist_ok=True)
-        self._system.pipe_file(path, data)
+        with reaching(self._url):
+            self._system.makedirs(posixpath.dirname(path), exist_ok=True)
+            self._system.pipe_file(path, data)
 
     def read(self, name: str) -> bytes | None:
         try:
@@ -97,12 +99,14 @@ class _RemoteStore:
         return data
 
     def open(self, name: str) -> Any:
-        return self._system.open(f"{self._path}/{name}", "rb")
+        with reaching(self._url):
+            return self._system.open(f"{self._path}/{name}", "rb")
 
     def delete(self, name: str) -> None:
         path = f"{self._path}/{name}"
-        if self._system.exists(path):
-            self._system.rm_file(path)
+        with reaching(self._url):
+            if self._system.exists(path):
+                self._system.rm_file(path)
 
     def sweep(self, folder: str) -> None:
         """Nothing to do: an object that did not arrive as a whole is not there."""

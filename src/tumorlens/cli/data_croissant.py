@@ -7,6 +7,7 @@ import click
 
 from tumorlens.cli import options
 from tumorlens.cli.terminal import note
+from tumorlens.files import write_file
 
 _STANDARD_OUTPUT = Path("-")
 
@@ -48,5 +49,5 @@ def command(
         click.echo(text, nl=False)
         return
     output = output or manifest_path.with_name(f"{manifest_path.stem}.croissant.json")
-    output.write_text(text, encoding="utf-8")
+    write_file(output, text.encode())
     note(f"wrote {output}")

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tumorlens.files import write_file
+
 if TYPE_CHECKING:
     from tumorlens.bundle import BundleInfo
     from tumorlens.inference.record import Result
@@ -82,7 +84,7 @@ class HeatmapFiles(_InFolder):
     def take(self, number: int, result: "Result", observation: bytes | None) -> None:
         """Write the image."""
         if observation is not None:
-            (self._folder / f"{numbered_name(number, result.path)}.png").write_bytes(observation)
+            write_file(self._folder / f"{numbered_name(number, result.path)}.png", observation)
 
 
 class StudyFile(Extra):
@@ -132,7 +134,7 @@ class DicomObjects(_InFolder):
 
         if is_dicom(answered.image):
             for derived in dicom_answer(answered):
-                (self._folder / f"{derived.sop_instance_uid}.dcm").write_bytes(derived.data)
+                write_file(self._folder / f"{derived.sop_instance_uid}.dcm", derived.data)
 
 
 class AttentionMaps(_InFolder):
@@ -163,10 +165,10 @@ class AttentionMaps(_InFolder):
             )
         data = gzip.compress(as_nifti(mask, image), mtime=0)
         name = numbered_name(self._answered, image.source)
-        (self._folder / f"{name}.nii.gz").write_bytes(data)
+        write_file(self._folder / f"{name}.nii.gz", data)
         if is_dicom(image):
             derived = as_dicom(mask, image, answered.answer)
-            (self._folder / f"{derived.sop_instance_uid}.dcm").write_bytes(derived.data)
+            write_file(self._folder / f"{derived.sop_instance_uid}.dcm", derived.data)
 
 
 def numbered_name(number: int, source: str) -> str:

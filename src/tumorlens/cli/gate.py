@@ -7,6 +7,7 @@ import click
 from tumorlens.cli import options
 from tumorlens.cli.progress import bar
 from tumorlens.errors import needing
+from tumorlens.files import write_file
 
 
 @click.command(name="gate")
@@ -57,7 +58,7 @@ def command(
     with bar("Training the gate") as progress:
         network = gate.train_gate(heads, near_misses, run, progress)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(gate.export_gate(network))
+    write_file(out, gate.export_gate(network))
     click.echo(
         f"gate: {out}, trained on {len(heads.images):,} heads and "
         f"{len(near_misses.images):,} counter-examples"

@@ -1,6 +1,7 @@
 """The ``tumorlens`` command: one module for each subcommand, imported when it is called."""
 
 import contextlib
+import errno
 import importlib
 import os
 import platform
@@ -45,6 +46,7 @@ _COMMANDS: Final = {
     "train": "Train a network from a recipe and export a bundle.",
     "web": "Write the web page as static files.",
 }
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_VALUE: Final = re.compile(r"--[\w-]+=")
 
 
@@ -138,11 +140,14 @@ def main() -> None:
         signal.raise_signal(signal.SIGTERM)
         code = EXIT_FAILURE
     except BrokenPipeError:
-        # The reader of the output closed the pipe (`| head`). Buffered output must be discarded,
-        # or the interpreter reports an error at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # its reader closed the pipe (`| head`)
         code = EXIT_FAILURE
     sys.exit(code)
+
+
+def _discard_output() -> None:
+    """Discard what is buffered, or the interpreter reports an error at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _TerminatedError(BaseException):
@@ -181,8 +186,12 @@ def _run() -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        where = f"{error.filename}: " if error.filename is not None else ""
-        terminal.error(f"{where}{error.strerror or error}")
+        where = error.filename
+        if where is None and error.errno in _NO_ROOM:  # whatever writes a file names it
+            where = "standard output"
+            _discard_output()
+        reason = error.strerror or str(error)
+        terminal.error(reason if where is None else f"{where}: {reason}")
         return EXIT_FAILURE
     return code if isinstance(code, int) else EXIT_OK
 

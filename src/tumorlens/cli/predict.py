@@ -13,6 +13,7 @@ import click
 from tumorlens.cli import extras, options
 from tumorlens.cli.terminal import detail, error, note, progress_console
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED
+from tumorlens.files import naming
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.text import printable
 
@@ -280,18 +281,16 @@ def _destination(output: Path | None) -> Iterator[IO[bytes]]:
         stream.flush()
         return
     if output.exists() and not output.is_file():  # a device or pipe, not to be replaced by a file
-        with output.open("wb") as device:
+        with naming(output), output.open("wb") as device:
             yield device
         return
     partial, file = _partial(output.absolute())
     try:
-        with file:
+        with naming(output), file:
             yield file
         partial.replace(output)
-    except BaseException as failed:  # also Ctrl-C and a full disk: keep the answers so far
+    except BaseException:  # also Ctrl-C and a full disk: keep the answers so far
         _keep(partial)
-        if isinstance(failed, OSError) and failed.filename is None:
-            failed.filename = str(output)  # as for a full disk
         raise
 
 

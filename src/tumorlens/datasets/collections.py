@@ -18,6 +18,7 @@ from tumorlens.datasets.importers import describe, provenance_of
 from tumorlens.datasets.manifest import Manifest, Record, relative_path
 from tumorlens.datasets.tables import read_index
 from tumorlens.errors import DatasetError
+from tumorlens.files import write_file
 from tumorlens.imaging import encode, head_slices
 from tumorlens.labels import ANY_TUMOR, LABELS, NO_TUMOR, OTHER_PATHOLOGY
 from tumorlens.progress import Progress, reported
@@ -105,10 +106,10 @@ def _slices(volume: _Entry, folder: Path) -> Iterator[_Entry]:
                 label, about["source_label"] = NO_TUMOR, TUMOR_FREE_SLICE
             else:
                 outline = folder / f"{name}_mask.png"
-                outline.write_bytes(encode.png(255 * head_slice.outline.astype(np.uint8)))
+                write_file(outline, encode.png(255 * head_slice.outline.astype(np.uint8)))
                 about["mask"] = str(outline)
         file = folder / f"{name}.png"
-        file.write_bytes(encode.png(head_slice.pixels))
+        write_file(file, encode.png(head_slice.pixels))
         yield _Entry(file, label, about)
 
 

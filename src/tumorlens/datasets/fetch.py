@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from tumorlens.cores import thread_pool
 from tumorlens.datasets.importers import provenance_table
 from tumorlens.errors import DatasetError, needing
+from tumorlens.files import write_file
 from tumorlens.progress import Progress, reported
 
 HANDLE: Final = "masoudnickparvar/brain-tumor-mri-dataset/versions/1"
@@ -91,7 +91,7 @@ def copy_files(source: Path, output: Path, names: Sequence[str]) -> None:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.part")
-        shutil.copyfile(origin, partial)
+        write_file(partial, origin.read_bytes())
         partial.replace(target)
 
 

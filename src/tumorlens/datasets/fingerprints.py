@@ -6,9 +6,11 @@ the shortcuts that are searched for (margins, frames, borders) are outside the h
 
 import dataclasses
 import hashlib
+import math
 import mmap
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -20,6 +22,7 @@ from tumorlens.config import PreprocessConfig
 from tumorlens.cores import thread_pool
 from tumorlens.datasets.manifest import Manifest, Record, pixel_hash
 from tumorlens.errors import InputError
+from tumorlens.files import allocate, naming
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
 from tumorlens.progress import Progress, reported
@@ -119,6 +122,8 @@ def _on_disk(count: int) -> NDArray[np.uint8]:
     if not count:
         return np.zeros(shape, dtype=np.uint8)
     with tempfile.TemporaryFile() as file:
+        with naming(Path(tempfile.gettempdir())):
+            allocate(file.fileno(), math.prod(shape))
         return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
 
 

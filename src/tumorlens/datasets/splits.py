@@ -22,7 +22,7 @@ import msgspec
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.tables import csv_bytes, read_table
 from tumorlens.errors import LeakError, SplitError, did_you_mean
-from tumorlens.files import from_spreadsheet_safe, json_bytes, spreadsheet_safe
+from tumorlens.files import from_spreadsheet_safe, json_bytes, spreadsheet_safe, write_file
 from tumorlens.text import counted, is_or_are
 
 TRAIN: Final = "train"
@@ -189,8 +189,8 @@ class Split:
         """Write ``path`` (CSV) and the JSON beside it."""
         table, about = files_of(path)
         table.parent.mkdir(parents=True, exist_ok=True)
-        table.write_bytes(_to_csv(self.rows))
-        about.write_bytes(json_bytes(self.info))
+        write_file(table, _to_csv(self.rows))
+        write_file(about, json_bytes(self.info))
 
 
 def build(name: str, description: str, rows: Iterable[SplitRow], disjoint: bool) -> Split:

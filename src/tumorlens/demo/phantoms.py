@@ -25,6 +25,7 @@ from tumorlens.datasets.splits import EXCLUDED, TEST, TRAIN, VALIDATION, Split, 
 from tumorlens.demo.phantom_canvas import SIZE, Field, Waves
 from tumorlens.demo.phantom_head import Head
 from tumorlens.demo.phantom_lesions import Lesion
+from tumorlens.files import write_file
 from tumorlens.imaging import encode
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.labels import CLASSES
@@ -176,12 +177,12 @@ def _write(folder: Path, path: str, patient: str, part: str, phantom: Phantom) -
     data = encode.png(phantom.pixels)
     file = folder / path
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(data)
+    write_file(file, data)
     image = MedicalImage(phantom.pixels.astype(np.float32), str(file), bit_depth=8, mode="L")
     mask = f"masks/{path}" if phantom.mask.any() else ""
     if mask:
         (folder / mask).parent.mkdir(parents=True, exist_ok=True)
-        (folder / mask).write_bytes(encode.png(phantom.mask.astype(np.uint8) * 255))
+        write_file(folder / mask, encode.png(phantom.mask.astype(np.uint8) * 255))
     return Record(
         path=path, label=phantom.label, split=part, sha256=hashlib.sha256(data).hexdigest(),
         pixel_sha256=pixel_hash(image), width=image.width, height=image.height, mode=image.mode,
@@ -198,5 +199,5 @@ def _write_copies(folder: Path, records: list[Record]) -> Iterator[Record]:
             continue
         path = f"testing/{label}/{Path(original.path).stem}-copy.png"
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes((folder / original.path).read_bytes())
+        write_file(folder / path, (folder / original.path).read_bytes())
         yield dataclasses.replace(original, path=path, split="testing")

@@ -28,7 +28,7 @@ from tumorlens.evaluation import evaluator
 from tumorlens.evaluation.evaluator import Evaluation
 from tumorlens.evaluation.folds import one_split
 from tumorlens.evaluation.resampling import Sampling
-from tumorlens.files import json_bytes
+from tumorlens.files import json_bytes, write_file
 from tumorlens.imaging import encode, finder, reader
 from tumorlens.imaging.input import File
 from tumorlens.inference.classifier import Classifier
@@ -114,7 +114,7 @@ def run(
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / MARK).exists():
-        (folder / MARK).write_bytes(b"{}\n")
+        write_file(folder / MARK, b"{}\n")
     images_folder = folder / "phantoms"
     with step(f"Making phantoms: {patients_per_class} synthetic patients for each class") as bar:
         path = phantoms.write_phantoms(images_folder, patients_per_class, seed, progress=bar)
@@ -201,7 +201,7 @@ def _volume(path: str) -> VolumeError:
 
 def write(folder: Path, outcome: DemoResult) -> Path:
     """Write ``index.html`` and ``demo.json``; return the page."""
-    (folder / MARK).write_bytes(json_bytes(as_dict(outcome)))
+    write_file(folder / MARK, json_bytes(as_dict(outcome)))
     evaluation = outcome.evaluation
     return html.write(
         folder / PAGE,

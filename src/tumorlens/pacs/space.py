@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from tumorlens.files import allocate
 from tumorlens.pacs.private import create_file
 
 _MARGIN_BYTES: Final = 64 * 1024 * 1024
@@ -96,14 +97,6 @@ class Space:
         try:
             create_file(self._reserve)
             with self._reserve.open("r+b") as file:
-                _allocate(file.fileno(), size)
+                allocate(file.fileno(), size)
         except OSError:  # another process took the room
             self._reserve.unlink(missing_ok=True)
-
-
-def _allocate(handle: int, size: int) -> None:
-    """Take room: a hole in a file would hold none."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(handle, 0, size)
-    else:
-        os.write(handle, bytes(size))

@@ -18,7 +18,7 @@ from tumorlens.datasets.duplicates import MAX_DISTANCE, MIN_CORRELATION
 from tumorlens.datasets.findings import Audit, NearDuplicate
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import InputError
-from tumorlens.files import json_bytes
+from tumorlens.files import json_bytes, write_file
 from tumorlens.imaging import encode, reader
 from tumorlens.imaging.image import single
 from tumorlens.labels import label_name
@@ -51,7 +51,7 @@ def write(audit: Audit, manifest: Manifest, parts: Sequence[str], folder: Path) 
     ``manifest`` and ``parts`` are those that were audited.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / JSON).write_bytes(json_bytes(audit, indent=1))
+    write_file(folder / JSON, json_bytes(audit, indent=1))
     # The images are small: several BLAS threads would cost more than they save.
     with threadpool_limits(limits=1):
         gallery = _Gallery(audit, manifest, parts)

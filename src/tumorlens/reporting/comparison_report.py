@@ -10,7 +10,7 @@ from tumorlens.evaluation import comparison as comparisons
 from tumorlens.evaluation import metrics
 from tumorlens.evaluation.comparison import COMPARED, ComparedNetwork, Comparison
 from tumorlens.evaluation.resampling import Estimate
-from tumorlens.files import json_bytes
+from tumorlens.files import json_bytes, write_file
 from tumorlens.reporting import canvas, html
 from tumorlens.reporting.canvas import SOFT, STYLES
 from tumorlens.reporting.evaluation_report import show, shown, titles
@@ -30,8 +30,8 @@ def write(folder: Path, comparison: Comparison) -> Path:
     """Write ``index.html``, ``comparison.json`` and ``curves.png``; return the page."""
     folder.mkdir(parents=True, exist_ok=True)
     figure = curves_png(comparison.networks)
-    (folder / FIGURE).write_bytes(figure)
-    (folder / RECORD).write_bytes(json_bytes(comparisons.as_dict(comparison)))
+    write_file(folder / FIGURE, figure)
+    write_file(folder / RECORD, json_bytes(comparisons.as_dict(comparison)))
     classes = comparison.first.evaluation.classes
     return html.write(
         folder / PAGE,

@@ -16,6 +16,7 @@ from tumorlens.evaluation.corruptions.run import Corruptions
 from tumorlens.evaluation.evaluator import Evaluation, Measured
 from tumorlens.evaluation.probes.result import ProbeResult
 from tumorlens.evaluation.resampling import Estimate
+from tumorlens.files import write_file
 from tumorlens.imaging import encode, reader
 from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet
 from tumorlens.reporting import corruption_figures, html, plots
@@ -95,10 +96,10 @@ def write(
     )
     worse = _draw_corruptions(corruptions, evaluation, manifest)
     for figure in (sure, *worse, *(figure for drawn in figures.values() for figure in drawn)):
-        (folder / figure.file).write_bytes(figure.png)
+        write_file(folder / figure.file, figure.png)
     data = record.to_json(evaluation, probes, corruptions)
-    (folder / RECORD).write_bytes(data)
-    (folder / PREDICTIONS).write_bytes(record.predictions_csv(evaluation))
+    write_file(folder / RECORD, data)
+    write_file(folder / PREDICTIONS, record.predictions_csv(evaluation))
     return html.write(
         folder / PAGE,
         "evaluation.html",

@@ -9,6 +9,7 @@ import jinja2
 
 from tumorlens import __version__
 from tumorlens.evaluation.resampling import LEVEL, MIN_GROUPS
+from tumorlens.files import write_file
 from tumorlens.imaging import encode
 from tumorlens.labels import RESEARCH_NOTICE, label_name
 from tumorlens.text import percent, probability_percent
@@ -35,7 +36,7 @@ def write(path: Path, template: str, **values: object) -> Path:
     A byte of a file name that is not UTF-8 (a lone surrogate, PEP 383) is written as ``\\udcXX``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(template, **values), encoding="utf-8", errors="backslashreplace")
+    write_file(path, render(template, **values).encode("utf-8", "backslashreplace"))
     return path
 
 

@@ -13,7 +13,7 @@ from tumorlens.evaluation.resampling import plain
 from tumorlens.evaluation.site import SiteResult
 from tumorlens.evaluation.site_performance import FOLDS, NAMES, Performance
 from tumorlens.evaluation.training_images import TrainingImages
-from tumorlens.files import json_bytes
+from tumorlens.files import json_bytes, write_file
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting import html
 from tumorlens.text import percent
@@ -38,7 +38,7 @@ _TITLES: Final = {
 
 def write(folder: Path, site_result: SiteResult) -> Path:
     """Write both files into the new bundle's folder; return the page."""
-    (folder / RECORD).write_bytes(json_bytes(as_dict(site_result)))
+    write_file(folder / RECORD, json_bytes(as_dict(site_result)))
     return html.write(
         folder / PAGE,
         "calibration.html",

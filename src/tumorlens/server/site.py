@@ -14,6 +14,7 @@ import msgspec
 
 from tumorlens.bundle import GATE_FILE, INFO_FILE, MODEL_FILE, Bundle, load
 from tumorlens.errors import TumorlensError
+from tumorlens.files import write_file
 
 EXAMPLES: Final = "phantom"
 """The bundle that answers for the page's examples, which were drawn for it."""
@@ -66,7 +67,7 @@ def write(folder: Path, bundle: Bundle) -> list[Path]:
     for name, asset in sorted(assets(bundle).items()):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(asset.plain())
+        write_file(path, asset.plain())
         written.append(path)
     return written
 

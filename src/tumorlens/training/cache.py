@@ -14,7 +14,7 @@ from tumorlens.cores import thread_pool
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import load_mask
 from tumorlens.errors import DatasetError, InputError
-from tumorlens.files import replacing
+from tumorlens.files import allocate, replacing
 from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
 from tumorlens.preprocessing import preprocess, preprocess_mask
@@ -81,6 +81,8 @@ def _cached(
             memory_map = np.lib.format.open_memmap(
                 temporary, mode="w+", dtype=np.uint8, shape=shape
             )
+            with temporary.open("r+b") as file:
+                allocate(file.fileno(), temporary.stat().st_size)
             for index, image in enumerate(pool.map(loaded, records)):
                 memory_map[index] = image
             memory_map.flush()

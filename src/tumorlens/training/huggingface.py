@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tumorlens import bundle
 from tumorlens.bundle import Bundle, BundleInfo
 from tumorlens.errors import OutputExistsError, needing
+from tumorlens.files import write_file
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting.html import render
 
@@ -40,12 +41,11 @@ def export(exported: Bundle, folder: Path) -> Path:
     with needing("train", "exporting safetensors"):
         from safetensors.numpy import save
     bundle.save(folder, exported.info, exported.model, exported.gate)
-    (folder / WEIGHTS_FILE).write_bytes(
-        save(tensors, {"format": "onnx", "sha256": exported.sha256})
-    )
+    tensor_file = save(tensors, {"format": "onnx", "sha256": exported.sha256})
+    write_file(folder / WEIGHTS_FILE, tensor_file)
     text = json.dumps(config(exported.info), indent=2, ensure_ascii=False)
-    (folder / CONFIG_FILE).write_text(text + "\n", "utf-8")
-    (folder / CARD_FILE).write_text(card(exported), "utf-8")
+    write_file(folder / CONFIG_FILE, f"{text}\n".encode())
+    write_file(folder / CARD_FILE, card(exported).encode())
     return folder
 
 

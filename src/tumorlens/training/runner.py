@@ -16,6 +16,7 @@ from tumorlens.bundle import BUNDLE_FOLDER, Bundle, BundleInfo, NetworkFacts
 from tumorlens.config import Device, TrainConfig
 from tumorlens.errors import OutputExistsError, RecipeError
 from tumorlens.evaluation.calibration import fit_temperature, negative_log_likelihood
+from tumorlens.files import write_file
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import BRAIN_TUMORS, ClassSet
 from tumorlens.networks import registry
@@ -272,5 +273,5 @@ def _finish(out: Path, trainer: Trainer, run: dict[str, Any], name: str) -> Path
     )
     record = {**run, "bundle": {"model_sha256": exported.sha256, "metrics": exported.info.metrics}}
     text = msgspec.json.format(msgspec.json.encode(record, order="deterministic"), indent=2)
-    (out / provenance.RUN_FILE).write_bytes(text + b"\n")
+    write_file(out / provenance.RUN_FILE, text + b"\n")
     return folder
