@@ -275,6 +275,51 @@ def test_tiff_of_too_many_pages(write_tiff: Callable[..., bytes]) -> None:
         reader.read_bytes(write_tiff(page, pages=5000))
 
 
+def compressed_by(data: bytes, scheme: int, pages: slice = slice(None)) -> bytes:
+    """A TIFF that states another compression for these of its pages."""
+    entry = struct.pack("<2HI", 259, 3, 1)
+    before, *after = data.split(entry)
+    changed = list(after)
+    changed[pages] = [struct.pack("<H", scheme) + part[2:] for part in after[pages]]
+    return entry.join([before, *changed])
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name"),
+    [
+        (6, "old-style JPEG"), (33003, "JPEG 2000"), (34712, "JPEG 2000"), (34887, "LERC"),
+        (34934, "JPEG XR"), (50001, "WebP"), (50002, "JPEG XL"), (52546, "JPEG XL"),
+        (65000, "scheme 65000"),
+    ],
+)  # fmt: skip
+def test_tiff_of_a_compression_that_is_not_read_names_it(
+    head: Gray, scheme: int, name: str
+) -> None:
+    one = pillow(Image.fromarray(head), "TIFF")
+    two = pillow(
+        Image.fromarray(head), "TIFF", save_all=True, append_images=[Image.fromarray(head)]
+    )
+    words = f"TIFF compressed by {name} is not supported; save it uncompressed, or with LZW"
+    with pytest.raises(UnsupportedFormatError, match=words):
+        reader.read_bytes(compressed_by(one, scheme))
+    if name not in ("old-style JPEG", "WebP"):  # which Pillow knows
+        with pytest.raises(UnsupportedFormatError, match=words):
+            reader.read_bytes(compressed_by(two, scheme, slice(1, 2)))
+
+
+@pytest.mark.parametrize("scheme", [5, 7, 8, 50000])
+def test_tiff_that_is_not_compressed_as_it_states_is_damaged(head: Gray, scheme: int) -> None:
+    data = compressed_by(pillow(Image.fromarray(head), "TIFF"), scheme)
+    with pytest.raises(CorruptInputError, match="damaged TIFF"):
+        reader.read_bytes(data)
+
+
+def test_big_tiff_in_big_endian_order_says_what_to_do() -> None:
+    data = b"MM\0+\0\x08\0\0" + struct.pack(">Q", 16) + bytes(100)
+    with pytest.raises(UnsupportedFormatError, match=r"big-endian byte order .* save it as TIFF"):
+        reader.read_bytes(data)
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("kind", ["float16", "float64", "int64", "uint64"])
 def test_tiff_of_other_samples_names_them(

@@ -87,8 +87,15 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
         raise LimitExceededError(
             f"{source}: has more than {MAX_SIDE:,} × {MAX_SIDE:,} pixels"
         ) from error
-    except UnidentifiedImageError as error:
-        raise _unidentified(data, kind, source) from error
+    except (OSError, KeyError) as error:
+        if kind == "tiff" and (compression := tiff.unread_compression(data, error)):
+            raise UnsupportedFormatError(
+                f"{source}: TIFF compressed by {compression} is not supported; save it "
+                "uncompressed, or with LZW or Deflate"
+            ) from error
+        if isinstance(error, UnidentifiedImageError):
+            raise _unidentified(data, kind, source) from error
+        raise
     samples = finite(decoded.samples, source)
     check_no_label_map(samples, source)
     image = MedicalImage(samples, source, decoded.bit_depth, decoded.mode)
@@ -97,6 +104,10 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
 
 def _unidentified(data: bytes, kind: str, source: str) -> InputError:
     """Why Pillow does not know a file that begins as one of ``kind``."""
+    if data.startswith(tiff.BIG_ENDIAN_BIG_TIFF):
+        return UnsupportedFormatError(
+            f"{source}: BigTIFF in big-endian byte order is not supported; save it as TIFF"
+        )
     if kind == "tiff" and (samples := tiff.unread_samples(data)):
         return UnsupportedFormatError(
             f"{source}: TIFF samples of type {samples} are not supported; "

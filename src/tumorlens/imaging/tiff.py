@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL.TiffImagePlugin import COMPRESSION_INFO, ImageFileDirectory_v2
 
 from tumorlens.errors import UnsupportedFormatError
 
 _BIG_TIFF: Final = 43
+BIG_ENDIAN_BIG_TIFF: Final = b"MM\0+"
 _BITS_PER_SAMPLE: Final = 258
 _SAMPLE_FORMAT: Final = 339
 _UNSIGNED: Final = 1
@@ -21,6 +22,14 @@ _READ: Final = frozenset(
     {(1, 1), (2, 1), (4, 1), (8, 1), (8, 2), (16, 1), (16, 2), (32, 2), (32, 3)}
 )
 """Bits and format of the samples that are read, in either byte order."""
+_COMPRESSION: Final = 259
+_UNREAD: Final = {
+    6: "old-style JPEG", 9: "JBIG", 10: "JBIG", 22610: "JPEG XR", 32909: "PixarLog",
+    33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000", 34661: "JBIG", 34676: "SGI LogLuv",
+    34677: "SGI LogLuv", 34712: "JPEG 2000", 34887: "LERC", 34892: "the lossy JPEG of DNG",
+    34933: "PNG", 34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
+}  # fmt: skip
+"""Compressions that Pillow does not read; those of its list may be missing in its libtiff."""
 _DESCRIPTION: Final = 270
 _SAMPLES_PER_PIXEL: Final = 277
 _LONGEST_DESCRIPTION: Final = 1 << 20
@@ -36,22 +45,36 @@ _NATIVE: Final = {
 }  # fmt: skip
 
 
+def unread_compression(data: bytes, error: Exception) -> str:
+    """The compression for which Pillow raised ``error``; empty for another reason, or damage."""
+    try:
+        # Of a page behind the first, Pillow raises a KeyError with the number.
+        of_page = isinstance(error, KeyError)
+        number = error.args[0] if of_page else _first_directory(data)[_COMPRESSION]
+    except Exception:  # damage, for which Pillow raises nearly anything
+        return ""
+    if number in COMPRESSION_INFO or not isinstance(number, int):
+        return _UNREAD.get(number, "")
+    return _UNREAD.get(number, f"scheme {number}")
+
+
 def unread_samples(data: bytes) -> str:
     """The type of samples that are not read, such as ``float64``; empty where they are read.
 
     Empty for damaged bytes too.
     """
     try:
-        bits, sample_format = _samples(data)
-    except Exception:  # damage, for which Pillow raises nearly anything
+        directory = _first_directory(data)
+        bits = directory[_BITS_PER_SAMPLE][0]
+        sample_format = directory.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0]
+    except Exception:  # as above
         return ""
     if (bits, sample_format) in _READ or sample_format not in _FORMATS or not isinstance(bits, int):
         return ""
     return f"{_FORMATS[sample_format]}{bits}"
 
 
-def _samples(data: bytes) -> tuple[int, int]:
-    """Bits and format of the first sample of a pixel."""
+def _first_directory(data: bytes) -> ImageFileDirectory_v2:
     stream = io.BytesIO(data)
     start = stream.read(8)
     if start[2] == _BIG_TIFF or start[3] == _BIG_TIFF:
@@ -59,7 +82,7 @@ def _samples(data: bytes) -> tuple[int, int]:
     directory = ImageFileDirectory_v2(start)
     stream.seek(directory.next)
     directory.load(stream)
-    return directory[_BITS_PER_SAMPLE][0], directory.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0]
+    return directory
 
 
 def expect_native_order(image: Image.Image) -> None:
