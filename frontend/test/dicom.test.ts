@@ -34,9 +34,9 @@ describe("DICOM", () => {
     expect(origin!.outsideTraining).toBe(told !== "");
   });
 
-  test.each([["gray", 1, false], ["red", 0, true]])("three samples a pixel, %s", async (_, others, isTold) => {
+  test.each([["gray", 1, false, "RGB"], ["red", 0, true, "RGB"], ["gray", 1, false, "MONOCHROME2"]])("three samples a pixel, %s", async (_, others, isTold, photometric) => {
     const colors = Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, place) => RAMP[Math.floor(place / 3)] * (place % 3 ? others : 1));
-    const { notes } = await readDicom("a", dicomImage([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors));
+    const { notes } = await readDicom("a", dicomImage([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors, photometric));
     expect(notes.map((note) => note.startsWith("the image is coloured"))).toEqual(isTold ? [true] : []);
   });
 
@@ -61,6 +61,24 @@ describe("DICOM", () => {
     const own: Element[] = [[0x0043, 0x0010, "LO", "GEMS_PARM_01"], [0x0043, 0x102f, "US", value]];
     const data = dicomPixels(mr, { height: SIDE, width: SIDE, samples: 1, photometric: "MONOCHROME2", allocated: 8, stored: 8 }, RAMP, own);
     expect((await readDicom("a", data)).traits.get("component") ?? null).toBe(component);
+  });
+
+  test.each<[string, Element, Element, string, string | number]>([
+    ["Philips", [0x2001, 0x0010, "LO", "Philips Imaging DD 001"], [0x2001, 0x1003, "FL", 1000], "b-value", 1000],
+    ["United Imaging", [0x0065, 0x0010, "LO", "Image Private Header"], [0x0065, 0x1009, "FD", 1000], "b-value", 1000],
+    ["Philips", [0x2005, 0x0010, "LO", "Philips MR Imaging DD 001"], [0x2005, 0x1011, "CS", "P"], "component", "phase"],
+  ])("%s states it by an element of its own: %o", async (_, creator, own, trait, value) => {
+    const mr: Element[] = [[0x0008, 0x0016, "UI", MR_IMAGE], [0x0008, 0x0060, "CS", "MR"]];
+    const described = { height: SIDE, width: SIDE, samples: 1, photometric: "MONOCHROME2", allocated: 8, stored: 8 };
+    expect((await readDicom("a", dicomPixels(mr, described, RAMP, [creator, own]))).traits.get(trait)).toBe(value);
+  });
+
+  test.each([[1, false], [2, true]])("%i frames with a time between them: told %s", async (frames, isTold) => {
+    const times: Element[] = [[0x0008, 0x0060, "CS", "MR"], [0x0018, 0x1063, "DS", "100"]];
+    const described = { height: SIDE, width: SIDE, samples: 1, photometric: "MONOCHROME2", allocated: 8, stored: 8, more: [] };
+    const data = dicomPixels([...times, [0x0028, 0x0002, "US", 1], [0x0028, 0x0008, "IS", String(frames)]], described, Uint8Array.from([...RAMP, ...RAMP].slice(0, frames * RAMP.length)));
+    const { notes } = await readDicom("a", data);
+    expect(notes.some((note) => note.includes("points in time"))).toBe(isTold);
   });
 
   test("another modality is not", async () => {

@@ -40,9 +40,15 @@ export function dicomPixels(elements: Element[], { height, width, samples, photo
   return Uint8Array.from([...dicomFile([...elements, ...described, ...behind]), ...data]);
 }
 
+function number(kind: string, value: number): number[] {
+  if (kind === "FL") return [...new Uint8Array(new Float32Array([value]).buffer)];
+  if (kind === "FD") return [...new Uint8Array(new Float64Array([value]).buffer)];
+  return [value & 255, value >> 8];
+}
+
 function encoded([group, element, kind, value]: Element): number[] {
   const text = String(value) + (kind === "UI" ? "\0" : " ").repeat(String(value).length % 2);
-  const bytes = typeof value === "number" ? [value & 255, value >> 8] : [...Buffer.from(text)];
+  const bytes = typeof value === "number" ? number(kind, value) : [...Buffer.from(text)];
   return [group & 255, group >> 8, element & 255, element >> 8, ...Buffer.from(kind), bytes.length, 0, ...bytes];
 }
 

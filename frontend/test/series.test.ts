@@ -51,6 +51,22 @@ describe("volumes of one series", () => {
     expect(summary(odd)).toEqual([[5, 1]]);
   });
 
+  test.each(["LOCALIZER", "MIP"])("a slice of type %s between the others is none of them", (kind) => {
+    const slices = range(5).map((z) => slice(`${z}`, z * 3, 1, { traits: new Map([["image type", "ORIGINAL\\PRIMARY"]]) }));
+    const odd = slice("odd", 7.5, 9, { traits: new Map([["image type", `ORIGINAL\\PRIMARY\\${kind}`]]) });
+    expect(summary([...slices, odd])).toEqual([[5, 1], [1, 9]]);
+  });
+
+  test.each([["description", "t1_dixon_F", "t1_dixon_W"], ["component", "imaginary", "real"]])("%s: %s is the second choice", (key, second, first) => {
+    expect(summary(pair([[key, second], [key, first]], 0))).toEqual([[5, 20]]);
+  });
+
+  test("volumes with numbers in no order are noted", () => {
+    const numbers = [5, 0, 9, 2, 8, 1, 3, 7, 4, 6];
+    const [{ notes }] = group(numbers.map((order, at) => slice(`${at}`, 3 * (at >> 1), at % 2, { order: [order] })));
+    expect(notes[1]).toContain("several volumes may be mixed");
+  });
+
   test("what nothing tells apart is noted", () => {
     const [{ notes }] = group(range(2).flatMap((part) => range(5).map((z) => slice(`${z}-${part}`, 3 * z, part))));
     expect(notes[1]).toContain("several volumes may be mixed");

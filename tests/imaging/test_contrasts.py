@@ -98,6 +98,11 @@ PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "coil": ({"ReceiveCoilName": "A"}, {"ReceiveCoilName": "B"}),
     "series number": ({"SeriesNumber": 3}, {"SeriesNumber": 4}),
     "description": ({"SeriesDescription": "T1"}, {"SeriesDescription": "T2"}),
+    "description of fat": (
+        {"SeriesDescription": "t1_dixon_W"}, {"SeriesDescription": "t1_dixon_F"},
+    ),
+    "effective echo time": ({"EffectiveEchoTime": 10.0}, {"EffectiveEchoTime": 90.0}),
+    "comment": ({"ImageComments": "control"}, {"ImageComments": "label"}),
     "protocol": ({"ProtocolName": "a"}, {"ProtocolName": "b"}),
     "frame of reference": ({"FrameOfReferenceUID": "1.2"}, {"FrameOfReferenceUID": "1.3"}),
     "contrast agent": ({}, {"ContrastBolusAgent": "Gd"}),
@@ -230,6 +235,69 @@ def test_volumes_that_nothing_tells_apart_are_noted(
     nothing: dict[str, Any] = {"InstanceNumber": None}
     image = series(tmp_path, write_dicom, volume, other, (nothing, nothing))
     assert "several volumes may be mixed" in image.notes[1]
+
+
+def shuffled(index: int, part: int) -> dict[str, Any]:
+    """Numbers that follow neither the volumes nor the positions."""
+    return {"InstanceNumber": (5, 0, 9, 2, 8, 1, 3, 11, 4, 10, 6, 7)[2 * index + part]}
+
+
+def test_volumes_with_numbers_in_no_order_are_noted(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16]
+) -> None:
+    image = series(tmp_path, write_dicom, volume, other, shuffled)
+    assert "several volumes may be mixed" in image.notes[1]
+
+
+def test_of_two_components_the_real_one_is_used(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16]
+) -> None:
+    tags = ({"ComplexImageComponent": "REAL"}, {"ComplexImageComponent": "IMAGINARY"})
+    image = series(tmp_path, write_dicom, volume, other, tags)
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert image.notes[0].startswith("these are real images")
+
+
+@pytest.mark.parametrize("kind", ["LOCALIZER", "MIP"])
+def test_a_localizer_or_projection_between_slices_is_none_of_them(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16],
+    kind: str,
+) -> None:  # fmt: skip
+    planes = [*volume, other[0]]
+    for index, plane in enumerate(planes):
+        is_slice = index < len(volume)
+        data = write_dicom(
+            plane, SOPInstanceUID=f"1.2.{index + 1}", InstanceNumber=index,
+            ImagePositionPatient=[0, 0, 5.0 * index if is_slice else 12.5],
+            ImageType=["ORIGINAL", "PRIMARY", "M" if is_slice else kind],
+        )  # fmt: skip
+        (tmp_path / f"{index}").write_bytes(data)
+    largest = max(read_study(tmp_path).images, key=lambda image: image.depth)
+    np.testing.assert_array_equal(largest.pixels, volume)
+    assert largest.facts is not None
+    assert not largest.facts.outside_training
+
+
+@pytest.mark.parametrize(("group", "creator", "element", "kind", "values", "noted"), [
+    (0x19, "SIEMENS MR HEADER", 0x0C, "IS", (0, 1000), "b-value 1000"),
+    (0x43, "GEMS_PARM_01", 0x39, "IS", ([10**9, 8, 0, 0], [10**9 + 1000, 8, 0, 0]), "b-value 1000"),
+    (0x2001, "Philips Imaging DD 001", 0x03, "FL", (0.0, 1000.0), "b-value 1000"),
+    (0x65, "Image Private Header", 0x09, "FD", (0.0, 1000.0), "b-value 1000"),
+    (0x2005, "Philips MR Imaging DD 001", 0x11, "CS", ("M", "P"), "component phase"),
+])  # fmt: skip
+def test_what_only_an_element_of_the_maker_states(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16],
+    group: int, creator: str, element: int, kind: str, values: tuple[Any, Any], noted: str,
+) -> None:  # fmt: skip
+    series(tmp_path, write_dicom, volume, other, shuffled)
+    for path in tmp_path.iterdir():
+        dataset = dcmread(path)
+        block = dataset.private_block(group, creator, create=True)
+        block.add_new(element, kind, values[path.name.endswith("-0")])
+        dataset.save_as(path)
+    (image,) = read_study(tmp_path).images
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert noted in image.notes[0]
 
 
 @pytest.mark.parametrize("first", [0, 1])

@@ -8,6 +8,7 @@ import { groupBy } from "./groups";
 export const MAGNITUDE = "magnitude";
 export const COMPONENT = "component";
 export const AGENT = "contrast agent";
+export const IMAGE_TYPE = "image type";
 export const WINDOW = "window";
 export const NUMBER = "instance number";
 
@@ -26,7 +27,13 @@ const SOFT = new Set(["acquisition", "trigger time", "stack"]);
 /** Traits that each slice may have a value of its own of: volumes come by turns, or one by one. */
 const TURNS = new Set(["acquisition time", "content time", NUMBER]);
 const SAME_POSITION_MM = 0.01;
-const LAST = new Set(["F", "FAT", "OP", "OPP_PHASE", "OUT_PHASE", "ADC", "FA", "MIP", "MPR", "DERIVED", "SECONDARY"]);
+/** Image types of localizers and projections, which are never slices of the volume beside them. */
+const NO_SLICES = ["LOCALIZER", "MIP", "MINIP", "MNIP", "PROJECTION IMAGE"];
+/** Words of what is the second choice. */
+const LAST = [
+  ...NO_SLICES, "F", "FAT", "OP", "OPP", "OPP_PHASE", "OUT_PHASE", "ADC", "FA", "MPR", "DERIVED", "SECONDARY", "phase", "imaginary",
+];
+const SEPARATORS = /[\s_.,;:/()-]+/;
 
 export interface Volume {
   /** Which of the given images. */
@@ -199,11 +206,23 @@ export function samePosition(positions: number[], thickness: number | null): num
 }
 
 function isContrast(name: string, value: Trait, other: Trait, count: number): boolean {
+  if (name === IMAGE_TYPE && isSlice(value) !== isSlice(other)) return true;
   if (SOFT.has(name) || count < FEWEST) return false;
   if (typeof value === "number" && typeof other === "number") {
     return Math.abs(value - other) > OTHER * Math.max(Math.abs(value), Math.abs(other));
   }
   return name === AGENT || (value !== "" && other !== "");
+}
+
+function isSlice(value: Trait): boolean {
+  return known(String(value), NO_SLICES) === 0;
+}
+
+/** How many of `words` are values of an element, or words of these. */
+function known(value: string, words: string[]): number {
+  const parts = value.split("\\");
+  const all = new Set([...parts, ...parts.flatMap((part) => part.toUpperCase().split(SEPARATORS))]);
+  return words.filter((one) => all.has(one)).length;
 }
 
 function ownVolumes(name: string, value: Trait, others: Trait[]): string {
@@ -220,7 +239,7 @@ function mainOf(groups: Map<Trait, number[]>, along: number[]): Trait {
 }
 
 function comesBefore(value: Trait, other: Trait): boolean {
-  const rank = (value: Trait) => [typeof value === "string" ? value.split("\\").filter((part) => LAST.has(part)).length : 0, typeof value === "string" ? 1 : 0];
+  const rank = (value: Trait) => [typeof value === "string" ? known(value, LAST) : 0, typeof value === "string" ? 1 : 0];
   const [ranks, others] = [rank(value), rank(other)];
   const at = ranks.findIndex((part, index) => part !== others[index]);
   return at >= 0 ? ranks[at] < others[at] : value < other;

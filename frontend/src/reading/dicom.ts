@@ -87,6 +87,10 @@ const GRAY_PART = 0.9;
 /** Look-up tables and functional groups (enhanced MR), which only the server reads. */
 const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 
+/** FrameTime and FrameTimeVector. */
+const FRAME_TIMES = ["x00181063", "x00181065"];
+const CINE = "the frames of the file are points in time, as it states; they are read as slices";
+
 export async function readDicom(name: string, data: Uint8Array): Promise<DicomPart> {
   const set = parse(data);
   if (isOwn(set)) throw new InputError(OWN_ANSWER, "an answer written by tumorlens, not an image of the study");
@@ -96,6 +100,7 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   const stated = number(set, "x00280008");
   const depth = Math.max(1, Math.trunc(stated ?? 1));
   if (isStated(set, "x00280008") && (stated === null || stated < 1)) doubts.push("the file's number of frames is not plausible and is not used");
+  if (depth > 1 && FRAME_TIMES.some((tag) => isStated(set, tag))) doubts.push(CINE);
   if (!set.elements.x7fe00010) throw new InputError("unsupported_format", "DICOM without pixels");
   checkSides(width, height);
   if (depth < 1 || depth > MAX_FRAMES) throw new InputError("limit", `${depth} frames`);
@@ -345,7 +350,7 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
   const allocated = set.uint16("x00280100") ?? 8;
   const channels = set.uint16("x00280002") || 1;
   const photometric = text(set, "x00280004").toUpperCase();
-  if (photometric === "PALETTE COLOR" || (channels > 1 && photometric !== "RGB" && photometric !== "")) {
+  if (photometric === "PALETTE COLOR" || (channels > 1 && !["RGB", "MONOCHROME2", ""].includes(photometric))) {
     throw new InputError("server_only", `DICOM with pixels of ${photometric || "several samples"}; let the server read it`);
   }
   if (channels === 1 && allocated === 8) checkWidth(set, depth, height, width);

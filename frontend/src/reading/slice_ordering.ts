@@ -14,6 +14,8 @@ const ONE_PLACE = 0.5;
 const ONE_PLACE_MM = 0.5;
 const FEWEST_WITHOUT_POSITIONS = 3;
 const FEWEST_AMBIGUOUS = 2;
+/** Part of the positions at which each of several volumes has a slice. */
+const SHARED = 0.5;
 /** Positions are not plausible where SliceLocation tells as many times more slices apart. */
 const MORE = 1.5;
 /** A distance this many times the usual one is a gap. */
@@ -206,11 +208,10 @@ function byRank(first: Frame, second: Frame, byNameOnly = false): number {
 
 /** A note where nothing but their names tells slices at one position apart. */
 function ambiguity(clusters: Frame[][]): string[] {
-  const alike = clusters.filter(([first, second]) => {
-    if (!second || first.order.some((part, index) => part !== second.order[index])) return false;
-    return first.uid === undefined || first.uid === "" || first.uid !== second.uid;
-  });
-  if (alike.length < FEWEST_AMBIGUOUS) return [];
+  const several = clusters.filter(([first, second]) => second && (!first.uid || first.uid !== second.uid));
+  const alike = several.filter(([first, second]) => first.order.every((part, index) => part === second.order[index]));
+  const areVolumes = several.length >= Math.max(FEWEST_WITHOUT_POSITIONS, SHARED * clusters.length);
+  if (alike.length < FEWEST_AMBIGUOUS && !areVolumes) return [];
   return ["the files do not state which slices at one position belong together; several volumes may be mixed"];
 }
 

@@ -19,8 +19,8 @@ const HEAD = new Set(["HEAD", "BRAIN", "SKULL"]);
 /** Parts of the body of which no slice shows the brain. */
 const ELSEWHERE = new Set([
   "ABDOMEN", "ANKLE", "ARM", "BREAST", "CALF", "CHEST", "ELBOW", "EXTREMITY", "FEMUR", "FOOT", "FOREARM", "HAND", "HEART",
-  "HIP", "HUMERUS", "KIDNEY", "KNEE", "LEG", "LIVER", "PANCREAS", "PELVIS", "PROSTATE", "SHOULDER", "THIGH", "THORAX",
-  "UTERUS", "WRIST",
+  "HIP", "HUMERUS", "KIDNEY", "KNEE", "LEG", "LIVER", "LUMBAR", "NECK", "PANCREAS", "PELVIS", "PROSTATE", "SACRUM",
+  "SHOULDER", "THIGH", "THORAX", "UTERUS", "WRIST",
 ]);
 
 const HUMAN = /\b(HUMAN|HOMO|MAN)\b/;

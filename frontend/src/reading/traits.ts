@@ -1,6 +1,6 @@
 /** How an image was taken, as far as it tells volumes of one series apart. `tumorlens/imaging/dicom/traits.py`. */
 import type { DataSet } from "dicom-parser";
-import { AGENT, COMPONENT, MAGNITUDE, NUMBER, type Traits, WINDOW } from "./contrasts";
+import { AGENT, COMPONENT, IMAGE_TYPE, MAGNITUDE, NUMBER, type Traits, WINDOW } from "./contrasts";
 import { doubles, number, numbers, text, texts } from "./elements";
 
 const COMPONENTS: Record<string, string> = {
@@ -11,7 +11,7 @@ const PREFIXES: Record<string, string> = { M_: MAGNITUDE, P_: "phase", R_: "real
 
 /** In the order in which volumes are separated. */
 const NUMBERS: [string, string][] = [
-  ["echo", "x00180086"], ["echo time", "x00180081"], ["b-value", "x00189087"], ["inversion time", "x00180082"],
+  ["echo", "x00180086"], ["echo time", "x00180081"], ["echo time", "x00189082"], ["b-value", "x00189087"], ["inversion time", "x00180082"],
   ["flip angle", "x00181314"], ["repetition time", "x00180080"], ["time point", "x00200100"],
   ["averages", "x00180083"], ["trigger time", "x00181060"], ["acquisition", "x00200012"],
 ];
@@ -19,13 +19,18 @@ const TEXTS: [string, string][] = [
   ["sequence", "x00180024"], ["scanning sequence", "x00180020"], ["sequence variant", "x00180021"],
   ["scan options", "x00180022"], [AGENT, "x00180010"], ["gradient", "x00189089"], ["nucleus", "x00180085"],
   ["coil", "x00181250"], ["series number", "x00200011"], ["description", "x0008103e"], ["protocol", "x00181030"],
-  ["frame of reference", "x00200052"],
+  ["frame of reference", "x00200052"], ["comment", "x00204000"],
 ];
 /** AcquisitionDateTime, AcquisitionTime and ContentTime. */
 const CLOCKS: [string, string][] = [["acquisition time", "x0008002a"], ["acquisition time", "x00080032"], ["content time", "x00080033"]];
 /** Elements whose numbers are binary. */
-const BINARY = new Set(["x00189087", "x00189089"]);
-const PRIVATE_B_VALUES: [string, string, string][] = [["0019", "SIEMENS MR HEADER", "0c"], ["0043", "GEMS_PARM_01", "39"]];
+const BINARY = new Set(["x00189082", "x00189087", "x00189089"]);
+/** Group, creator and element of the b-value where makers have one of their own, and how it is read. */
+const PRIVATE_B_VALUES: [string, string, string, (set: DataSet, tag: string) => number | null][] = [
+  ["0019", "SIEMENS MR HEADER", "0c", number], ["0043", "GEMS_PARM_01", "39", number],
+  ["2001", "Philips Imaging DD 001", "03", (set, tag) => set.float(tag) ?? null],
+  ["0065", "Image Private Header", "09", (set, tag) => doubles(set, tag)[0] ?? null],
+];
 /** Values of GE's own element for the component, where ImageType has no word for it. */
 const GE_COMPONENTS = [MAGNITUDE, "phase", "real", "imaginary"];
 /** GE adds this to some b-values. */
@@ -37,10 +42,10 @@ export function traitsOf(set: DataSet): Traits {
   const component = componentOf(text(set, "x00089208").toUpperCase(), imageType) ?? privateComponent(set);
   if (component) traits.set(COMPONENT, component);
   const kinds = imageType.filter((word) => !(word in COMPONENTS));
-  if (kinds.length) traits.set("image type", kinds.join("\\"));
+  if (kinds.length) traits.set(IMAGE_TYPE, kinds.join("\\"));
   for (const [name, tag] of NUMBERS) {
     const value = BINARY.has(tag) ? (doubles(set, tag)[0] ?? null) : number(set, tag);
-    if (value !== null) traits.set(name, value);
+    if (value !== null && !traits.has(name)) traits.set(name, value);
   }
   const own = traits.has("b-value") ? null : privateBValue(set);
   if (own !== null) traits.set("b-value", own);
@@ -83,15 +88,16 @@ function componentOf(stated: string, imageType: string[]): string | null {
 function privateComponent(set: DataSet): string | null {
   const tag = privateTag(set, "0043", "GEMS_PARM_01", "2f");
   const stated = tag === null ? undefined : set.int16(tag);
-  return stated === undefined ? null : (GE_COMPONENTS[stated] ?? null);
+  if (stated !== undefined) return GE_COMPONENTS[stated] ?? null;
+  const philips = privateTag(set, "2005", "Philips MR Imaging DD 001", "11");
+  return philips === null ? null : (COMPONENTS[text(set, philips)] ?? null);
 }
 
 function privateBValue(set: DataSet): number | null {
-  for (const [group, creator, element] of PRIVATE_B_VALUES) {
+  for (const [group, creator, element, read] of PRIVATE_B_VALUES) {
     const tag = privateTag(set, group, creator, element);
-    if (tag === null) continue;
-    const value = number(set, tag);
-    return value === null ? null : value % GE_OFFSET;
+    const value = tag === null ? null : read(set, tag);
+    if (value !== null) return value % GE_OFFSET;
   }
   return null;
 }

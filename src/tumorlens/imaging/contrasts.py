@@ -5,6 +5,7 @@ Stacked by position they would be mixed slice by slice, and the answer would be 
 that was never acquired. So one of these volumes is used, and notes name the others.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -36,16 +37,22 @@ _OTHER: Final = 0.1
 _SOFT: Final = frozenset({"acquisition", "trigger time", "stack"})
 """Traits that parts of one volume have too: odd slices are acquired first, then the even ones."""
 AGENT: Final = "contrast agent"
+IMAGE_TYPE: Final = "image type"
 DIMENSION: Final = "dimension"
 """A trait of this name and a number is one of the indices by which a file sorts its frames."""
 WINDOW: Final = "window"
 _TURNS: Final = frozenset({"acquisition time", "content time", "instance number", "frame number"})
 """Traits that may differ in each slice: volumes are acquired in turns, or one after the other."""
 _SAME_MM: Final = 0.01
-_LAST: Final = frozenset(
-    {"F", "FAT", "OP", "OPP_PHASE", "OUT_PHASE", "ADC", "FA", "MIP", "MPR", "DERIVED", "SECONDARY"}
-)
-"""Image types that are the second choice: fat images, maps and what is computed from others."""
+_NO_SLICES: Final = frozenset({"LOCALIZER", "MIP", "MINIP", "MNIP", "PROJECTION IMAGE"})
+"""Image types of localizers and projections, which are never slices of the volume beside them."""
+_LAST: Final = _NO_SLICES | {
+    "F", "FAT", "OP", "OPP", "OPP_PHASE", "OUT_PHASE", "ADC", "FA", "MPR", "DERIVED", "SECONDARY",
+    "phase", "imaginary",
+}  # fmt: skip
+"""Words of what is the second choice: fat images, maps and what is computed from others, and
+components but the real one."""
+_SEPARATORS: Final = re.compile(r"[\s_.,;:/()-]+")
 
 
 class Volume(NamedTuple):
@@ -267,6 +274,8 @@ def _split(
 
 def _is_contrast(name: str, value: float | str, main: float | str, count: int) -> bool:
     """Whether images that state ``value`` cannot be of the volume of those that state ``main``."""
+    if name == IMAGE_TYPE and bool(_words(value) & _NO_SLICES) != bool(_words(main) & _NO_SLICES):
+        return True
     if name in _SOFT or count < _FEWEST:
         return False
     if isinstance(value, float) and isinstance(main, float):
@@ -293,8 +302,14 @@ def _main(groups: Mapping[float | str, list[int]], positions: NDArray[np.float64
 
 def _rank(value: float | str) -> tuple[int, bool, float, str]:
     if isinstance(value, str):
-        return len(_LAST.intersection(value.split("\\"))), True, 0.0, value
+        return len(_LAST & _words(value)), True, 0.0, value
     return 0, False, value, ""
+
+
+def _words(value: float | str) -> set[str]:
+    """The values of an element of several, and the words of each, as descriptions have them."""
+    parts = str(value).split("\\")
+    return {*parts, *(word.upper() for part in parts for word in _SEPARATORS.split(part))}
 
 
 def _usual_distance(positions: NDArray[np.float64]) -> float | None:

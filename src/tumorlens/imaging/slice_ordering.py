@@ -49,7 +49,7 @@ _FEWEST_WITHOUT_POSITIONS: Final = 3
 _FEWEST_AMBIGUOUS: Final = 2
 """From so many positions with several slices that nothing distinguishes, volumes may be mixed."""
 _SHARED: Final = 0.5
-"""Part of the positions at which each folder has a slice where each holds a volume of its own."""
+"""Part of the positions at which each of several volumes has a slice."""
 _FOLDERS: Final = (
     "other folders hold slices of this series at the same positions; each folder is a separate "
     "volume"
@@ -333,14 +333,19 @@ def _clusters(along: Sequence[float], frames: Sequence[Frame]) -> list[list[tupl
 
 
 def _ambiguous(clusters: Sequence[Sequence[tuple[float, Frame]]]) -> list[str]:
-    """A note where nothing but their names tells slices at one position apart."""
-    alike = 0
+    """A note where nothing but their names tells slices at one position apart.
+
+    Numbers tell a few slices apart that were acquired again, but not whole volumes.
+    """
+    alike = several = 0
     for cluster in clusters:
         if len(cluster) > 1:
             (_, first), (_, second) = cluster[:2]
             is_copy = first.facts.sop_instance_uid == second.facts.sop_instance_uid is not None
             alike += first.order == second.order and not is_copy
-    if alike < _FEWEST_AMBIGUOUS:
+            several += not is_copy
+    are_volumes = several >= max(_FEWEST_WITHOUT_POSITIONS, _SHARED * len(clusters))
+    if alike < _FEWEST_AMBIGUOUS and not are_volumes:
         return []
     return [
         "the files do not state which slices at one position belong together; "

@@ -312,6 +312,23 @@ def test_groups_that_do_not_match_the_frames_are_corrupt(head: Gray, write_dicom
         reader.read_bytes(data)
 
 
+@pytest.mark.parametrize("tags", [{"FrameTime": 100}, {"FrameTimeVector": [0, 100]}])
+def test_frames_that_are_points_in_time_are_told(
+    head: Gray, write_dicom: Write, tags: dict[str, Any]
+) -> None:
+    assert reader.read_bytes(write_dicom(np.stack([head] * 2), **tags)).notes[0] == (
+        "the frames of the file are points in time, as it states; they are read as slices"
+    )
+    assert reader.read_bytes(write_dicom(head, **tags)).notes == ()
+
+
+def test_one_of_several_files_of_an_image_is_told(head: Gray, write_dicom: Write) -> None:
+    image = reader.read_bytes(write_dicom(head, InConcatenationTotalNumber=3))
+    assert image.notes == (
+        "the file is one of 3 that the image is divided into; the others are not read",
+    )
+
+
 @pytest.mark.parametrize("count", ["0", "-3"])
 def test_frame_counts_below_one_are_not_used(head: Gray, write_dicom: Write, count: str) -> None:
     image = reader.read_bytes(write_dicom(head, NumberOfFrames=count))

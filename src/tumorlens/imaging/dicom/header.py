@@ -48,6 +48,8 @@ _SHARED: Final = (
 _OF_ONE: Final = ("StudyInstanceUID", "StudyDate", "PatientBirthDate", "PatientName")
 """The same for all slices of a series; anonymisers that give all files one UID may keep it."""
 
+_CINE: Final = "the frames of the file are points in time, as it states; they are read as slices"
+
 
 class Header(msgspec.Struct, frozen=True):
     """One file, without its pixels."""
@@ -220,7 +222,8 @@ def _count_notes(dataset: Dataset) -> list[str]:
     frames = number(dataset, "NumberOfFrames")
     if is_stated(dataset, "NumberOfFrames") and (frames is None or frames < 1):
         return ["the file's number of frames is not plausible and is not used"]
-    return []
+    times = any(is_stated(dataset, keyword) for keyword in ("FrameTime", "FrameTimeVector"))
+    return [_CINE] if times and frames is not None and frames > 1 else []
 
 
 def _order(dataset: Dataset) -> tuple[float, ...]:

@@ -143,7 +143,9 @@ def describe(dataset: Dataset, source: str) -> Description:
     """Read the image pixel description; raise where it is not one that can be read."""
     if not dataset.get("PixelData"):
         what = (
-            "pixels of floating point" if _is_float(dataset) else "no pixels, or they are cut off"
+            "pixels of floating point; convert it to NIfTI (.nii.gz)"
+            if _is_float(dataset)
+            else "no pixels, or they are cut off"
         )
         raise UnsupportedFormatError(f"{source}: DICOM with {what}")
     frames, (rows, columns) = frame_count(dataset, source), shape(dataset, source)
@@ -160,11 +162,15 @@ def describe(dataset: Dataset, source: str) -> Description:
         high_bit = stored - 1
     samples = whole(dataset, "SamplesPerPixel", 1) or 1
     photometric = (text(dataset, "PhotometricInterpretation") or "").upper()
-    if not photometric and samples == 1:
-        photometric = _GRAY[1]
+    if samples == 3 and photometric in ("", _GRAY[1]):
+        photometric = _COLOR[0]
+    photometric = photometric or _GRAY[1]
     expected = 3 if photometric in _COLOR else 1
     if photometric not in (*_GRAY, _PALETTE, *_COLOR) or samples != expected:
-        raise UnsupportedFormatError(f"{source}: pixels are {samples} x {clean(photometric)}")
+        raise UnsupportedFormatError(
+            f"{source}: pixels are {samples} x {clean(photometric)}, which is not supported; "
+            "export it as MONOCHROME2 or RGB"
+        )
     signed = int(whole(dataset, "PixelRepresentation", 0) == 1)
     _plugin(dataset, stored, source)
     return Description(

@@ -14,6 +14,7 @@ from tumorlens.imaging.dicom.grayscale import covers_the_head, hides_the_head
 from tumorlens.imaging.dicom.header import Header, header_of
 from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import Levels, holds_more, read_frames
+from tumorlens.imaging.dicom.tags import whole
 from tumorlens.imaging.facts import AcquisitionFacts, normal, plane_of
 from tumorlens.imaging.gray import joint_notes
 from tumorlens.imaging.image import MedicalImage
@@ -50,7 +51,7 @@ def decode(data: bytes, source: str, plane: str) -> MedicalImage:
     header = header_of(dataset, source, source)
     stacks = split(header.frames, keep_order=True)
     image, _ = read_stack(stacks[0], header, lambda _: dataset, plane)
-    return image.remarked(*_unread_frames(stacks[1:]))
+    return image.remarked(*_unread_frames(stacks[1:]), *_other_parts(dataset))
 
 
 def _unread_frames(stacks: Sequence[Stack]) -> list[str]:
@@ -58,6 +59,14 @@ def _unread_frames(stacks: Sequence[Stack]) -> list[str]:
         return []
     frames = sum(len(stack.frames) for stack in stacks)
     return [f"{frames} frames of another orientation, size or component are left out"]
+
+
+def _other_parts(dataset: Dataset) -> list[str]:
+    """A note on a file that is one of several of a concatenation (PS3.3 C.7.6.16.2.2.4)."""
+    parts = whole(dataset, "InConcatenationTotalNumber", 1)
+    if parts < 2:
+        return []
+    return [f"the file is one of {parts} that the image is divided into; the others are not read"]
 
 
 def read_stack(

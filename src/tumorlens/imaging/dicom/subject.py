@@ -32,8 +32,9 @@ hospitals write into SeriesDescription."""
 _HEAD: Final = frozenset({"HEAD", "BRAIN", "SKULL"})
 _ELSEWHERE: Final = frozenset({
     "ABDOMEN", "ANKLE", "ARM", "BREAST", "CALF", "CHEST", "ELBOW", "EXTREMITY", "FEMUR", "FOOT",
-    "FOREARM", "HAND", "HEART", "HIP", "HUMERUS", "KIDNEY", "KNEE", "LEG", "LIVER", "PANCREAS",
-    "PELVIS", "PROSTATE", "SHOULDER", "THIGH", "THORAX", "UTERUS", "WRIST",
+    "FOREARM", "HAND", "HEART", "HIP", "HUMERUS", "KIDNEY", "KNEE", "LEG", "LIVER", "LUMBAR",
+    "NECK", "PANCREAS", "PELVIS", "PROSTATE", "SACRUM", "SHOULDER", "THIGH", "THORAX", "UTERUS",
+    "WRIST",
 })  # fmt: skip
 """Parts of the body (PS3.16 annex L) of which no slice shows the brain."""
 _SPINE: Final = "SPINE"

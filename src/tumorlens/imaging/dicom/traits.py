@@ -8,6 +8,7 @@ from tumorlens.imaging.contrasts import (
     AGENT,
     COMPONENT,
     DIMENSION,
+    IMAGE_TYPE,
     MAGNITUDE,
     WINDOW,
     Trait,
@@ -83,6 +84,7 @@ _TEXTS: Final = (
     ("patient position", None, "PatientPosition"),
     ("series date", None, "SeriesDate"),
     ("series time", None, "SeriesTime"),
+    ("comment", None, "ImageComments"),
 )
 _CLOCKS: Final = (
     ("acquisition time", "FrameContentSequence", "FrameAcquisitionDateTime"),
@@ -94,8 +96,11 @@ _CLOCKS: Final = (
 _PRIVATE_B_VALUES: Final = (
     (0x0019, "SIEMENS MR HEADER", 0x0C),
     (0x0043, "GEMS_PARM_01", 0x39),
+    (0x2001, "Philips Imaging DD 001", 0x03),
+    (0x0065, "Image Private Header", 0x09),
 )
-"""Group, creator and element of the b-value where makers have one of their own."""
+"""Group, creator and element of the b-value where makers have one of their own; the last is of
+United Imaging."""
 _GE_COMPONENTS: Final = {0: MAGNITUDE, 1: "phase", 2: "real", 3: "imaginary"}
 """Values of GE's own element for the component, where ImageType has no word for it."""
 _GE_OFFSET: Final = 1_000_000_000
@@ -109,7 +114,7 @@ def traits_of(dataset: Dataset, frame: int) -> Traits:
     if component := _component(dataset, frame, words):
         traits[COMPONENT] = component
     if kinds := [word for word in words if word not in _COMPONENTS]:
-        traits["image type"] = "\\".join(kinds)
+        traits[IMAGE_TYPE] = "\\".join(kinds)
     for name, group, keyword in _NUMBERS:
         value = number(_group(dataset, frame, group), keyword)
         if value is not None:
@@ -158,8 +163,9 @@ def _weak(dataset: Dataset, frame: int) -> dict[str, float | str]:
     return traits
 
 
-def _group(dataset: Dataset, frame: int, group: str | None) -> Dataset | None:
-    return dataset if group is None else functional_group(dataset, frame, group)
+def _group(dataset: Dataset, frame: int, group: str | None) -> Dataset:
+    """The functional group; the data set itself without one, as older objects borrow elements."""
+    return (None if group is None else functional_group(dataset, frame, group)) or dataset
 
 
 def _gradient(dataset: Dataset, frame: int) -> str:
@@ -196,7 +202,10 @@ def _component(dataset: Dataset, frame: int, words: tuple[str, ...]) -> str | No
 
 def _private_component(dataset: Dataset) -> str | None:
     stated = numbers(private_element(dataset, 0x0043, "GEMS_PARM_01", 0x2F), 1)
-    return _GE_COMPONENTS.get(int(stated[0])) if stated else None
+    if stated:
+        return _GE_COMPONENTS.get(int(stated[0]))
+    word = private_element(dataset, 0x2005, "Philips MR Imaging DD 001", 0x11)
+    return _COMPONENTS.get(word) if isinstance(word, str) else None
 
 
 def _private_b_value(dataset: Dataset) -> float | None:
