@@ -202,6 +202,15 @@ def test_complex_voxels_and_pairs_of_files_are_refused(ras: Volume) -> None:
             reader.read(SHIPPED / name)
 
 
+@pytest.mark.parametrize("code", [1, 1536, 16384])
+def test_other_types_of_voxels_are_refused(ras: Volume, code: int) -> None:
+    plain = bytearray(save(ras))
+    plain[70:72] = code.to_bytes(2, "little")
+    message = f"voxels of type {code} are not supported; save them as float32"
+    with pytest.raises(UnsupportedFormatError, match=message):
+        read(bytes(plain))
+
+
 def test_no_orientation_is_noted(ras: Volume) -> None:
     made = nibabel.Nifti1Image(ras, None)
     made.header.set_zooms((2, 2, 2))

@@ -151,11 +151,17 @@ def _scale(header: Nifti1Header) -> tuple[float, float] | None:
 
 
 def _kind(header: Nifti1Header, source: str) -> np.dtype[Any]:
-    kind: np.dtype[Any] = header.get_data_dtype()
+    try:
+        kind: np.dtype[Any] = header.get_data_dtype()
+    except KeyError:
+        kind = np.dtype("V")
     if kind.kind == "c":
         raise UnsupportedFormatError(f"{source}: complex voxels; save their magnitude instead")
     if kind.names is None and kind.kind not in "iuf":
-        raise UnsupportedFormatError(f"{source}: voxels of type {kind}")
+        code = int(header["datatype"])
+        raise UnsupportedFormatError(
+            f"{source}: NIfTI voxels of type {code} are not supported; save them as float32"
+        )
     return kind
 
 

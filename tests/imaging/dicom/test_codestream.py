@@ -9,6 +9,7 @@ from PIL import Image
 from pydicom.uid import (
     JPEG2000,
     UID,
+    HTJ2KLossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLossless,
@@ -20,7 +21,7 @@ from pydicom.uid import (
 
 from tumorlens.errors import CorruptInputError, LimitExceededError
 from tumorlens.imaging import encode
-from tumorlens.imaging.dicom.codestream import Size, check, stated_size, syntax_of
+from tumorlens.imaging.dicom.codestream import Size, actual_syntax, check, stated_size, syntax_of
 
 
 def frames(head: NDArray[np.uint8]) -> list[tuple[UID, bytes, Size]]:
@@ -160,6 +161,23 @@ def test_a_header_that_is_cut_off_states_nothing(missing: int) -> None:
 )
 def test_the_syntax_of_a_frame_by_its_own_header(frame: bytes, syntax: UID | None) -> None:
     assert syntax_of(frame) == syntax
+
+
+@pytest.mark.parametrize(
+    ("frame", "stated", "actual"),
+    [
+        (jpeg_start(marker=0xC3), JPEGBaseline8Bit, JPEGLossless),
+        (jpeg_start(marker=0xC3), JPEGLosslessSV1, JPEGLosslessSV1),
+        (jpeg_start(marker=0xF7), JPEGLosslessSV1, JPEGLSNearLossless),
+        (jpeg_start(marker=0xF7), JPEGLSLossless, JPEGLSLossless),
+        (jpeg_start(marker=0xC0), JPEGExtended12Bit, JPEGExtended12Bit),
+        (j2k_start(1, 1), HTJ2KLossless, HTJ2KLossless),
+        (b"\x02\0\0\0\x40\0\0\0", JPEG2000, RLELossless),
+        (b"no image at all", RLELossless, RLELossless),
+    ],
+)
+def test_a_stated_syntax_that_the_frame_contradicts(frame: bytes, stated: UID, actual: UID) -> None:
+    assert actual_syntax(frame, stated) == actual
 
 
 def test_run_length_data_state_no_size() -> None:

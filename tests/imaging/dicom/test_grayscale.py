@@ -158,6 +158,18 @@ def test_signed_table(head: Gray, write_dicom: Write) -> None:
     np.testing.assert_allclose(found, (255 - head.astype(np.float64)) * 16 / 4095, atol=1e-6)
 
 
+@pytest.mark.parametrize("entries", [255, 256])
+def test_tables_of_bytes(head: Gray, write_dicom: Write, entries: int) -> None:
+    """C.11.1.1.1: entries of 8 bits need no words."""
+    values = (np.arange(entries) // 2).astype(np.uint8)
+    sequence = table(values.astype(np.uint16), 0, 8)
+    sequence[0].LUTData = values.tobytes() + bytes(entries % 2)
+    expected = values[np.minimum(head, entries - 1)]
+    np.testing.assert_array_equal(gray(write_dicom(head, ModalityLUTSequence=sequence)), expected)
+    shown = gray(write_dicom(head, VOILUTSequence=sequence))
+    np.testing.assert_allclose(shown, expected / 255, atol=1e-6)
+
+
 def test_a_short_table_is_corrupt(head: Gray, write_dicom: Write) -> None:
     sequence = table(np.arange(10, dtype=np.uint16), 0)
     sequence[0].LUTDescriptor = [200, 0, 16]
@@ -199,6 +211,21 @@ def test_padding_does_not_stretch_the_window(head: Gray, write_dicom: Write) -> 
     stored[:10] = -1990
     ranged = gray(write_dicom(stored, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-1980))
     np.testing.assert_array_equal(ranged, found)
+
+
+@pytest.mark.parametrize(("kind", "value"), [
+    ("SS", -2000), ("SS", [-2000, -2000]), ("US", 63536), ("DS", "-2000"), ("LO", "-2000"),
+])  # fmt: skip
+def test_padding_however_it_is_written(
+    head: Gray, write_dicom: Write, kind: str, value: int | str | list[int]
+) -> None:
+    stored = head.astype(np.int16)
+    stored[:20] = -2000
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(stored)))
+    dataset.add_new("PixelPaddingValue", kind, value)
+    out = io.BytesIO()
+    dataset.save_as(out)
+    assert gray(out.getvalue()).min() == head[20:].min()
 
 
 @pytest.mark.parametrize("window", [{}, {"WindowCenter": 500, "WindowWidth": 1000}])

@@ -116,6 +116,17 @@ def test_compressed_pixels_that_are_said_to_be_plain(syntax: UID, name: str) -> 
     np.testing.assert_array_equal(gray(wrong), gray(right))
 
 
+@pytest.mark.parametrize("name", [
+    "SC_rgb_jpeg_dcmtk.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm",
+    "MR_small_RLE.dcm",
+])  # fmt: skip
+@pytest.mark.parametrize("stated", [JPEG2000Lossless, JPEGBaseline8Bit, RLELossless])
+def test_pixels_that_are_compressed_in_another_way_than_stated(name: str, stated: UID) -> None:
+    right, wrong = shipped(name), shipped(name)
+    wrong.file_meta.TransferSyntaxUID = stated
+    np.testing.assert_array_equal(gray(as_mr(wrong)), gray(as_mr(right)))
+
+
 def test_plain_pixels_that_are_said_to_be_compressed(head: Gray, write_dicom: Write) -> None:
     plain = write_dicom(head)
     wrong = plain.replace(f"{ExplicitVRLittleEndian}\0".encode(), f"{RLELossless}\0".encode())
@@ -184,6 +195,17 @@ def test_a_sign_that_is_stated_wrongly(
     np.testing.assert_array_equal(right.pixels, values)
     assert right.facts is not None
     assert not right.facts.notes
+
+
+def test_a_sign_that_the_codestream_contradicts(head: Gray, write_dicom: Write) -> None:
+    pytest.importorskip("openjpeg", reason="needs the dicom extra")
+    stored = gaussian_filter(head.astype(np.float64), 1).astype(np.int16) * 8 - 1000
+    dataset = pydicom.dcmread(io.BytesIO(write_dicom(stored)))
+    dataset.compress(JPEG2000Lossless)
+    dataset.PixelRepresentation = 0
+    image = reader.read_bytes(as_mr(dataset))
+    np.testing.assert_array_equal(image.pixels, stored)
+    assert any("sign" in note for note in image.notes)
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int16])
@@ -317,7 +339,7 @@ def test_what_is_not_read_says_why(head: Gray, write_dicom: Write) -> None:
         "no pixels": {"PixelData": None},
         "64 bits per sample": {"BitsAllocated": 64, "BitsStored": 64},
         "1 x ARGB": {"PhotometricInterpretation": "ARGB"},
-        "3 x MONOCHROME2": {"SamplesPerPixel": 3, "PlanarConfiguration": 0},
+        "3 x MONOCHROME1": {"SamplesPerPixel": 3, "PhotometricInterpretation": "MONOCHROME1"},
     }
     for message, tags in cases.items():
         with pytest.raises(UnsupportedFormatError, match=message):
@@ -475,6 +497,15 @@ def test_gray_in_colours_that_are_stated_wrongly(
         image = reader.read_bytes(data)
         np.testing.assert_array_equal(image.pixels, luma(color))
         assert not image.remarks
+
+
+@pytest.mark.parametrize("photometric", [None, "MONOCHROME2"])
+def test_three_samples_a_pixel_are_colours(
+    head: Gray, write_dicom: Write, photometric: str | None
+) -> None:
+    color = np.stack([head] * 3, axis=-1)
+    data = write_dicom(color, PhotometricInterpretation=photometric)
+    np.testing.assert_array_equal(gray(data), luma(color))
 
 
 def test_32_bits_a_sample(head: Gray, write_dicom: Write) -> None:

@@ -13,6 +13,8 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
 )
@@ -24,12 +26,20 @@ _START_OF_FRAME: Final = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0x
 _SYNTAXES: Final = {
     0xC0: JPEGBaseline8Bit, 0xC1: JPEGExtended12Bit, 0xC3: JPEGLossless, 0xF7: JPEGLSNearLossless,
 }  # fmt: skip
+_ALIKE: Final = (
+    {JPEGBaseline8Bit, JPEGExtended12Bit}, {JPEGLossless, JPEGLosslessSV1},
+    {JPEGLSLossless, JPEGLSNearLossless}, {*JPEG2000TransferSyntaxes},
+)  # fmt: skip
+"""Syntaxes that one decoder reads, and whose frames look alike."""
 _START_OF_SCAN: Final = 0xDA
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 # ITU-T T.800 A.4.1 and A.5.1: SOC, then SIZ.
 _J2K_START: Final = b"\xff\x4f\xff\x51"
 _J2K_SEARCH: Final = 4096
 _RLE_HEADER: Final = 64
+# PS3.5 G.5: the number of segments, and where the first begins.
+_RLE_SEGMENTS: Final = 15
+_RLE_FIRST_OFFSET: Final = _RLE_HEADER.to_bytes(4, "little")
 _RLE_UNCHECKED: Final = 1 << 20
 """Encoded bytes up to which the worst case, 64 times as much, does no harm."""
 
@@ -78,12 +88,22 @@ def stated_size(frame: bytes, syntax: UID) -> Claim | None:
     return _j2k_claim(frame) if syntax in JPEG2000TransferSyntaxes else _jpeg_claim(frame)
 
 
+def actual_syntax(beginning: bytes, stated: UID) -> UID:
+    """The transfer syntax of a frame by its ``beginning``, unless it agrees with ``stated``."""
+    known = syntax_of(beginning)
+    if known is None or any({known, stated} <= alike for alike in _ALIKE):
+        return stated
+    return known
+
+
 def syntax_of(frame: bytes) -> UID | None:
     """The transfer syntax of ``frame`` by its own header; None where that is not known."""
-    if frame.find(_J2K_START, 0, _J2K_SEARCH) >= 0:
-        return JPEG2000
-    at = _start_of_frame(frame)
-    return None if at is None else _SYNTAXES.get(frame[at + 1])
+    if (at := _start_of_frame(frame)) is not None:
+        return _SYNTAXES.get(frame[at + 1])
+    segments = int.from_bytes(frame[:4], "little")
+    if 1 <= segments <= _RLE_SEGMENTS and frame[4:8] == _RLE_FIRST_OFFSET:
+        return RLELossless
+    return JPEG2000 if frame.find(_J2K_START, 0, _J2K_SEARCH) >= 0 else None
 
 
 def _jpeg_claim(frame: bytes) -> Claim | None:

@@ -238,16 +238,19 @@ def _table(sequence: Any, signed: bool, source: str) -> Table | None:
     entries, first, bits = (int(part) for part in item.LUTDescriptor)
     entries = entries or _LUT_ENTRIES
     first = first - 65536 if signed and first > 32767 else first
-    values = np.asarray(_entries(item, entries, source), dtype=np.float32)
+    values = np.asarray(_entries(item, entries, bits <= 8, source), dtype=np.float32)
     if len(values) < entries or not 1 <= bits <= 16:
         raise CorruptInputError(f"{source}: damaged DICOM (a look-up table is cut off)")
     return Table(values[:entries], first, float((1 << bits) - 1))
 
 
-def _entries(item: Dataset, entries: int, source: str) -> NDArray[np.generic]:
+def _entries(item: Dataset, entries: int, is_byte: bool, source: str) -> NDArray[np.generic]:
+    """Entries of 8 bits may be stored in bytes or in words (C.11.1.1.1)."""
     data = item.LUTData
     if not isinstance(data, bytes):
         return np.atleast_1d(np.asarray(data, dtype=np.float64))[:_LUT_ENTRIES]
+    if is_byte and len(data) in (entries, entries + 1):
+        return np.frombuffer(data[:entries], np.uint8)
     if len(data) < 2 * entries:
         raise CorruptInputError(f"{source}: damaged DICOM (a look-up table is cut off)")
     little = item.original_encoding[1] is not False
@@ -255,18 +258,21 @@ def _entries(item: Dataset, entries: int, source: str) -> NDArray[np.generic]:
 
 
 def _padding(dataset: Dataset, signed: bool) -> tuple[int, int] | None:
-    value = _whole(element(dataset, "PixelPaddingValue"), signed)
+    value = _whole(dataset, "PixelPaddingValue", signed)
     if value is None:
         return None
-    limit = _whole(element(dataset, "PixelPaddingRangeLimit"), signed)
+    limit = _whole(dataset, "PixelPaddingRangeLimit", signed)
     low, high = sorted((value, value if limit is None else limit))
     return low, high
 
 
-def _whole(value: Any, signed: bool) -> int | None:
+def _whole(dataset: Dataset, keyword: str, signed: bool) -> int | None:
     """An integer whose sign pydicom may not know, as its type depends on another element."""
+    value = element(dataset, keyword)
     if isinstance(value, bytes):
         value = int.from_bytes(value[:2], "little")
+    elif (stated := number(dataset, keyword)) is not None:
+        value = int(stated)
     if not isinstance(value, int):
         return None
     return value - 65536 if signed and value > 32767 else value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.encaps import generate_frames
+from pydicom.encaps import generate_fragments, parse_basic_offsets
 from pydicom.filereader import read_dataset, read_partial, read_preamble
 from pydicom.uid import (
     UID,
@@ -20,7 +20,7 @@ from pydicom.uid import (
 from tumorlens.errors import CorruptInputError, LimitExceededError
 from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom.budget import Budget, counted
-from tumorlens.imaging.dicom.codestream import syntax_of
+from tumorlens.imaging.dicom.codestream import actual_syntax
 from tumorlens.imaging.dicom.preamble import LOOKED_AT, preamble_at
 from tumorlens.imaging.limits import MAX_INFLATED_BYTES
 
@@ -140,7 +140,8 @@ def _state_transfer_syntax(dataset: Dataset) -> None:
 def _correct_transfer_syntax(dataset: Dataset) -> None:
     """State the syntax that the pixel data have where some program changed one of the two alone.
 
-    Uncompressed pixels have a length, compressed ones are items up to a delimiter (PS3.5 A.4).
+    Uncompressed pixels have a length, compressed ones are items up to a delimiter (PS3.5 A.4), of
+    which the first says how they are compressed.
     """
     element: object = dataset.get_item(_PIXEL_DATA) if _PIXEL_DATA in dataset else None
     syntax = dataset.file_meta.TransferSyntaxUID
@@ -149,6 +150,13 @@ def _correct_transfer_syntax(dataset: Dataset) -> None:
     is_compressed = element.length == _UNDEFINED
     if syntax.is_encapsulated and not is_compressed:
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    elif is_compressed and not syntax.is_encapsulated:
-        frame = next(generate_frames(element.value or b"", number_of_frames=1), b"")
-        dataset.file_meta.TransferSyntaxUID = syntax_of(frame) or syntax
+    elif is_compressed:
+        fragment = next(generate_fragments(_behind_offsets(element.value or b"")), b"")
+        dataset.file_meta.TransferSyntaxUID = actual_syntax(fragment, syntax)
+
+
+def _behind_offsets(data: bytes) -> BinaryIO:
+    """The items behind the basic offset table, which may be wrong."""
+    stream = io.BytesIO(data)
+    parse_basic_offsets(stream)
+    return stream

@@ -133,7 +133,7 @@ def _of_other_sign(
     samples: NDArray[Any], values: NDArray[Any], described: Description, syntax: UID
 ) -> NDArray[Any] | None:
     """The ``values`` (H, W) of 16-bit samples with the other sign, where that must be meant."""
-    if samples.dtype.itemsize != 2 or syntax in SIGN_KNOWN:
+    if samples.dtype.itemsize != 2:
         return None
     turned = samples.view(np.uint16 if samples.dtype.kind == "i" else np.int16)
     other = _stated_values(turned, described, syntax, None)
