@@ -6,8 +6,10 @@ import type { SequenceAnswer } from "./types";
 const SEQUENCES = ["T1", "T1CE", "T2", "FLAIR", "other"];
 /** Probability from which the network's word on the sequence is relied on. */
 const KNOWN_FROM = 0.8;
-const CONTRAST = /\+\s?c\b|\bce\b|t1ce|t1c\b|t1gd|\bgd\b|gado|\bkm\b|\bpost\b|contrast|enhanced/i;
-const WITHOUT = /\bpre\b|without|\bnon[- ]?contrast|unenhanced|-c\b/i;
+const CONTRAST = /\+\s?c\b|\bc\+|\bce\b|t1ce|t1c\b|t1gd|\bgd\b|gado|\bkm\b|\bpost\b(?![- ]?op)|contrast|enhanced/i;
+const WITHOUT = /\bpre\b|without|\bw\/o\b|\bohne\b|\bsans\b|\bnon[- ]?contrast|unenhanced|-c\b/i;
+/** What is stated as the contrast agent where there was none. */
+const NO_AGENT = ["", "n", "no", "none", "without"];
 const FLAIR = /flair|dark[- _]?fluid|tirm/i;
 const T1 = /(?<![a-z0-9])t1(?![0-9])|mp2?rage|bravo|spgr|t1w/i;
 const T2 = /(?<![a-z0-9])t2(?![0-9*])|t2w/i;
@@ -15,12 +17,12 @@ const T2_STAR = /t2\*|t2[-_ ]?star|swi|swan/i;
 
 /** Null where the words are not plain. */
 export function sequenceOfWords(description: string, sequenceName: string, contrastAgent: string): string | null {
-  const words = [description, sequenceName].filter(Boolean).join(" ");
+  const words = [description, sequenceName].filter(Boolean).join(" ").replaceAll("_", " ");
   if (T2_STAR.test(words)) return "other";
   if (FLAIR.test(words)) return "FLAIR";
   if (T1.test(words) === T2.test(words)) return null;
   if (T2.test(words)) return "T2";
-  const hasContrast = contrastAgent !== "" || CONTRAST.test(words);
+  const hasContrast = !NO_AGENT.includes(contrastAgent.trim().toLowerCase()) || CONTRAST.test(words);
   return hasContrast && !WITHOUT.test(words) ? "T1CE" : "T1";
 }
 

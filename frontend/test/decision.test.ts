@@ -1,4 +1,5 @@
 /** What is held back has no label, and rules that are not known are an error. */
+import { sequenceOfWords } from "../src/sequence";
 import { describe, expect, test } from "vitest";
 import { checkRules, decide, predictionSet, thresholdsFor } from "../src/decision";
 import { BRAIN_TUMORS } from "../src/classes";
@@ -91,5 +92,14 @@ describe("checkRules", () => {
 
   test.each([{ name: "x", conformal: {} }, { name: "x", prediction_sets: { score: "raps" } }, { name: "x", gate: { other: 1 } }, { name: "x", decision: { ...RULE, energy_at_most: 1 } }])("%j is refused", (info) => {
     expect(() => checkRules(info)).toThrow("rules that this page does not know");
+  });
+});
+
+describe("the sequence that a header states", () => {
+  test.each([
+    ["AX_T1_POST", "", "T1CE"], ["AX T1 C+", "", "T1CE"], ["T1_post_op", "", "T1"], ["T1 w/o", "Gadovist", "T1"],
+    ["t1", "Gadovist", "T1CE"], ["t1", "NONE ", "T1"], ["T2 post", "", "T2"],
+  ])("%s, agent %s: %s", (words, agent, sequence) => {
+    expect(sequenceOfWords(words, "", agent)).toBe(sequence);
   });
 });

@@ -104,6 +104,14 @@ describe("intensities", () => {
     expect(pixels[0]).toBeLessThan(-1);
   });
 
+  test.each([[-900, "below all others", 0], [65535, "far above all others", 1]])("a background of %i is dark", (value, told) => {
+    const pixels = head().map((one, at) => (at % SIDE < 30 ? value : 8 * one));
+    const [note] = mend({ depth: 1, ...plane(pixels) }, 16);
+    expect(note).toContain(told);
+    expect(pixels[0]).toBe(Math.min(...pixels));
+    expect(pixels[0]).toBeGreaterThanOrEqual(0);
+  });
+
   test("usual images stay", () => {
     for (const bits of [8, 16]) {
       const pixels = head();
@@ -155,7 +163,8 @@ describe("series", () => {
     const frames = [0, 1, 2, 3].flatMap((z) => [frame(z, { order: [1] }), frame(z + 0.02, { order: [2] })]);
     const [stack] = split(frames);
     expect(stack.frames.map(({ order }) => order[0])).toEqual([1, 1, 1, 1]);
-    expect(stack.notes).toEqual(["4 slices repeat the position of another and are left out"]);
+    expect(stack.notes[0]).toBe("4 slices repeat the position of another and are left out");
+    expect(stack.notes[1]).toContain("several volumes may be mixed"); // nothing but a number tells them apart
   });
 
   test.each([["SliceLocation", "locationMm"], ["InstanceNumber", "instance"]])("one position for all: %s stands in", (name, key) => {

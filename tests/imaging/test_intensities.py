@@ -84,6 +84,39 @@ def test_padding_far_below(head: Gray, padding: int) -> None:
     assert "far below all others" in image.notes[0]
 
 
+@pytest.mark.parametrize(("padding", "least"), [(-900, 0), (-120, -20), (-200, 0)])
+def test_a_negative_background_is_raised(head: Gray, padding: int, least: int) -> None:
+    """It shifted the window, though it lies no farther from the others than these lie apart."""
+    samples = head.astype(np.int16) * 8 + least
+    samples[:, :40] = padding
+    image = from_array(samples)
+    expected = samples.astype(np.float32)
+    expected[:, :40] = min(0, int(samples[:, 40:].min()))
+    np.testing.assert_array_equal(image.pixels, expected)
+    assert image.notes == (
+        f"one value ({padding}) lies below all others and is treated as background",
+    )
+
+
+@pytest.mark.parametrize("least", [-3, -500])
+def test_negative_values_of_the_image_stay(head: Gray, least: int) -> None:
+    samples = head.astype(np.int16) * 8 + least
+    samples[:, :40] = samples.min()
+    assert from_array(samples).notes == ()
+
+
+def test_a_background_far_above_all_others_is_dark(head: Gray) -> None:
+    samples = head.astype(np.uint16) * 8
+    samples[:, :60] = 65535
+    image = from_array(samples)
+    expected = samples.astype(np.float32)
+    expected[:, :60] = samples[:, 60:].min()
+    np.testing.assert_array_equal(image.pixels, expected)
+    assert image.notes == (
+        "one value (65535) lies far above all others and is treated as background",
+    )
+
+
 def stripped(head: Gray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Scores of what is inside, -2 to 4, and where that is."""
     inside = head > 3
@@ -117,7 +150,7 @@ def test_a_volume_of_scores(head: Gray, tmp_path: Path) -> None:
     assert len(image.notes) == 1
 
 
-@pytest.mark.parametrize("outside", [-5.0, 9.0])
+@pytest.mark.parametrize("outside", [-5.0, 6.0])
 def test_a_background_at_either_end_stays(head: Gray, outside: float) -> None:
     scores, inside = stripped(head)
     samples = np.where(inside, scores, outside).astype(np.float32)

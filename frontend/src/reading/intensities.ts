@@ -15,10 +15,12 @@ const BORDER = 0.9;
 const DARK = 0.15;
 const BETWEEN = [0.02, 0.98];
 const SPECK = 0.002;
+const NEAR_ZERO = 0.25;
+const CLEAR = 0.05;
 
 /** Change `slices.pixels` in place; what was done, in sentences. Of 8 bits only the background is changed. */
 export function mend(slices: Slices, bits: number): string[] {
-  const steps = bits <= 8 ? [background] : [background, padding, outliers];
+  const steps = bits <= 8 ? [background] : [background, padding, negative, outliers, bright];
   return steps.map((step) => step(slices)).filter((note) => note !== "");
 }
 
@@ -94,6 +96,37 @@ function padding(slices: Slices): string {
   const { pixels } = slices;
   for (let index = 0; index < pixels.length; index++) if (pixels[index] < rest[0]) pixels[index] = rest[0];
   return `values up to ${sample[at]} lie far below all others and are treated as background`;
+}
+
+/** Raise one negative value below all others to 0, as magnitudes are not negative. */
+function negative(slices: Slices): string {
+  const sample = sampled(slices);
+  const [value] = sample;
+  const rest = sample.filter((other) => other > value);
+  if (!isPart(rest, sample)) return "";
+  const usual = quantile(rest, 0.99) - rest[0];
+  if (value >= 0 || rest[0] <= NEAR_ZERO * value || rest[0] - value <= CLEAR * usual) return "";
+  const { pixels } = slices;
+  const level = Math.min(rest[0], 0);
+  for (let index = 0; index < pixels.length; index++) if (pixels[index] < level) pixels[index] = level;
+  return `one value (${value}) lies below all others and is treated as background`;
+}
+
+/** Darken one value that lies farther above all others than these lie apart. */
+function bright(slices: Slices): string {
+  const sample = sampled(slices);
+  const value = sample[sample.length - 1];
+  const rest = sample.filter((other) => other < value);
+  if (!isPart(rest, sample) || value - rest[rest.length - 1] <= rest[rest.length - 1] - rest[0]) return "";
+  const { pixels } = slices;
+  for (let index = 0; index < pixels.length; index++) if (pixels[index] >= value) pixels[index] = rest[0];
+  return `one value (${value}) lies far above all others and is treated as background`;
+}
+
+/** Whether the rest is an image, and what it lacks is more than a few pixels. */
+function isPart(rest: Float32Array, sample: Float32Array): boolean {
+  const share = rest.length / sample.length;
+  return share >= FEWEST_INSIDE && share <= 1 - FEWEST_BELOW;
 }
 
 /** Blank a few values that lie far above all others: text, marks, damage. */

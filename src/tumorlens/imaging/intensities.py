@@ -34,6 +34,10 @@ _BORDER: Final = 0.9
 """Part of the border that one value fills where it is a background."""
 _DARK: Final = 0.15
 """Height, in the range of the other samples, up to which a background is dark enough."""
+_NEAR_ZERO: Final = 0.25
+"""Part of a negative background up to which other values, by noise, are negative too."""
+_CLEAR: Final = 0.05
+"""Distance of a negative background from the others, in usual ranges, that matters."""
 _SPECK: Final = 0.002
 """Part of a slice that an area of background has at least."""
 _BETWEEN: Final = (0.02, 0.98)
@@ -47,7 +51,11 @@ def mended(image: MedicalImage) -> MedicalImage:
     """
     samples = image.samples
     notes: list[str] = []
-    steps = [_background] if image.bit_depth <= 8 else [_background, _padding, _outliers]
+    steps = (
+        [_background]
+        if image.bit_depth <= 8
+        else [_background, _padding, _negative, _outliers, _bright]
+    )
     for step in steps:
         samples, note = step(samples)
         if note:
@@ -119,6 +127,33 @@ def _padding(samples: Samples) -> tuple[Samples, str]:
         return samples, ""
     note = f"values up to {below[-1]:g} lie far below all others and are treated as background"
     return np.maximum(samples, rest[0]), note
+
+
+def _negative(samples: Samples) -> tuple[Samples, str]:
+    """Raise one negative value below all others to 0, as magnitudes are not negative."""
+    sample = _sample(samples)
+    value = float(sample[0])
+    rest = sample[sample > value]
+    if not _FEWEST_INSIDE <= len(rest) / len(sample) <= 1 - _FEWEST_BELOW:
+        return samples, ""
+    usual = float(np.quantile(rest, 0.99) - rest[0])
+    if value >= 0 or rest[0] <= _NEAR_ZERO * value or rest[0] - value <= _CLEAR * usual:
+        return samples, ""
+    note = f"one value ({value:g}) lies below all others and is treated as background"
+    return np.maximum(samples, samples.dtype.type(min(rest[0], 0))), note
+
+
+def _bright(samples: Samples) -> tuple[Samples, str]:
+    """Darken one value that lies farther above all others than these lie apart."""
+    sample = _sample(samples)
+    value = sample[-1]
+    rest = sample[sample < value]
+    if not _FEWEST_INSIDE <= len(rest) / len(sample) <= 1 - _FEWEST_BELOW:
+        return samples, ""
+    if value - rest[-1] <= rest[-1] - rest[0]:
+        return samples, ""
+    note = f"one value ({value:g}) lies far above all others and is treated as background"
+    return np.where(samples >= value, samples.dtype.type(rest[0]), samples), note
 
 
 def _outliers(samples: Samples) -> tuple[Samples, str]:

@@ -15,9 +15,15 @@ KNOWN_FROM: Final = 0.8
 """Probability from which the predicted sequence is relied on."""
 _OTHER: Final = SEQUENCES[-1]
 _CONTRAST: Final = re.compile(
-    r"\+\s?c\b|\bce\b|t1ce|t1c\b|t1gd|\bgd\b|gado|\bkm\b|\bpost\b|contrast|enhanced", re.IGNORECASE
+    r"\+\s?c\b|\bc\+|\bce\b|t1ce|t1c\b|t1gd|\bgd\b|gado|\bkm\b|\bpost\b(?![- ]?op)|contrast"
+    r"|enhanced",
+    re.IGNORECASE,
 )
-_WITHOUT: Final = re.compile(r"\bpre\b|without|\bnon[- ]?contrast|unenhanced|-c\b", re.IGNORECASE)
+_WITHOUT: Final = re.compile(
+    r"\bpre\b|without|\bw/o\b|\bohne\b|\bsans\b|\bnon[- ]?contrast|unenhanced|-c\b", re.IGNORECASE
+)
+_NO_AGENT: Final = frozenset({"", "n", "no", "none", "without"})
+"""What is stated as the contrast agent where there was none."""
 _FLAIR: Final = re.compile(r"flair|dark[- _]?fluid|tirm", re.IGNORECASE)
 _T1: Final = re.compile(r"(?<![a-z0-9])t1(?![0-9])|mp2?rage|bravo|spgr|t1w", re.IGNORECASE)
 _T2: Final = re.compile(r"(?<![a-z0-9])t2(?![0-9*])|t2w", re.IGNORECASE)
@@ -35,7 +41,7 @@ def sequence_of_words(
     description: str | None, sequence_name: str | None, contrast_agent: str | None
 ) -> str | None:
     """The same from the texts of a header."""
-    words = " ".join(filter(None, (description, sequence_name)))
+    words = " ".join(filter(None, (description, sequence_name))).replace("_", " ")
     if _T2_STAR.search(words):
         return _OTHER
     if _FLAIR.search(words):
@@ -45,7 +51,8 @@ def sequence_of_words(
         return None
     if is_t2:
         return "T2"
-    has_contrast = bool(contrast_agent) or bool(_CONTRAST.search(words))
+    has_agent = (contrast_agent or "").strip().lower() not in _NO_AGENT
+    has_contrast = has_agent or bool(_CONTRAST.search(words))
     return "T1CE" if has_contrast and not _WITHOUT.search(words) else "T1"
 
 

@@ -116,6 +116,17 @@ def test_compressed_pixels_that_are_said_to_be_plain(syntax: UID, name: str) -> 
     np.testing.assert_array_equal(gray(wrong), gray(right))
 
 
+def test_plain_pixels_of_a_syntax_of_the_maker(head: Gray, write_dicom: Write) -> None:
+    """GE's own: implicit, but the pixels are big-endian."""
+    stored = gaussian_filter(head.astype(np.float64) * 30, 2).astype(np.uint16)
+    plain = write_dicom(
+        stored, syntax=ImplicitVRLittleEndian, PixelData=stored.astype(">u2").tobytes()
+    )
+    private = plain.replace(f"{ImplicitVRLittleEndian}\0".encode(), b"1.2.840.113619.5.2")
+    assert private != plain
+    np.testing.assert_array_equal(gray(private), stored)
+
+
 @pytest.mark.parametrize("name", [
     "SC_rgb_jpeg_dcmtk.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm",
     "MR_small_RLE.dcm",
@@ -213,7 +224,7 @@ def test_saturated_letters_have_the_right_sign(head: Gray, write_dicom: Write, k
     bounds = np.iinfo(kind)
     stored = (head.astype(np.int32) * 9).astype(kind)
     stored[stored == 0] = bounds.min
-    stored[5:15, 20:60:2] = bounds.max
+    stored[5:15, 20:60:3] = bounds.max  # too few to be taken for a background
     np.testing.assert_array_equal(gray(write_dicom(stored)), stored)
 
 

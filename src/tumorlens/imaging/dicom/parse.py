@@ -126,15 +126,16 @@ def _inflate(data: bytes, source: str) -> bytes:
 
 
 def _state_transfer_syntax(dataset: Dataset) -> None:
-    meta = dataset.file_meta
-    if meta.get("TransferSyntaxUID"):
-        meta.TransferSyntaxUID = UID(str(meta.TransferSyntaxUID))
-        return
+    stated = dataset.file_meta.get("TransferSyntaxUID")
+    dataset.file_meta.TransferSyntaxUID = UID(str(stated)) if stated else _encoding(dataset)
+
+
+def _encoding(dataset: Dataset) -> UID:
+    """The transfer syntax of uncompressed pixels by how the elements are encoded."""
     implicit, little = dataset.original_encoding
     if implicit:
-        meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    else:
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
 
 def _correct_transfer_syntax(dataset: Dataset) -> None:
@@ -145,11 +146,11 @@ def _correct_transfer_syntax(dataset: Dataset) -> None:
     """
     element: object = dataset.get_item(_PIXEL_DATA) if _PIXEL_DATA in dataset else None
     syntax = dataset.file_meta.TransferSyntaxUID
-    if not isinstance(element, RawDataElement) or syntax.is_private:
+    if not isinstance(element, RawDataElement):
         return
     is_compressed = element.length == _UNDEFINED
-    if syntax.is_encapsulated and not is_compressed:
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    if not is_compressed and (syntax.is_private or syntax.is_encapsulated):
+        dataset.file_meta.TransferSyntaxUID = _encoding(dataset)
     elif is_compressed:
         fragment = next(generate_fragments(_behind_offsets(element.value or b"")), b"")
         dataset.file_meta.TransferSyntaxUID = actual_syntax(fragment, syntax)

@@ -188,13 +188,11 @@ def _plugin(dataset: Dataset, stored: int, source: str) -> str:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
-        raise UnsupportedFormatError(
-            f"{source}: pixels are encoded as {clean(syntax.name)}"
-        ) from error
+        raise _encoded(syntax, source) from error
     if not syntax.is_encapsulated:
         return ""
     if syntax not in _PLUGINS:
-        raise UnsupportedFormatError(f"{source}: pixels are encoded as {clean(syntax.name)}")
+        raise _encoded(syntax, source)
     name = _PLUGINS[syntax]
     if syntax == JPEGExtended12Bit and stored <= 8:
         name = _PILLOW
@@ -204,6 +202,13 @@ def _plugin(dataset: Dataset, stored: int, source: str) -> str:
             f"{install_command(EXTRA, show_folder=False)}"
         )
     return name
+
+
+def _encoded(syntax: UID, source: str) -> UnsupportedFormatError:
+    return UnsupportedFormatError(
+        f"{source}: pixels are encoded as {clean(syntax.name)}, which is not supported; "
+        "export them uncompressed"
+    )
 
 
 def _frames(
