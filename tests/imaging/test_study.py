@@ -47,6 +47,22 @@ def kinds(failures: list[tuple[str, InputError]]) -> list[str]:
     return [error.kind for _, error in failures]
 
 
+def test_a_series_of_damaged_files_says_how_many(tmp_path: Path, write_series: WriteSeries) -> None:
+    place(tmp_path, [data[: len(data) // 2] for data in write_series(5)])
+    ((_, error),) = read_study(tmp_path).failures
+    assert str(error).endswith("(4 more files of the series cannot be read either)")
+
+
+@pytest.mark.parametrize("cut", [132, 160, 400])
+def test_what_is_left_of_a_file_is_no_report(
+    tmp_path: Path, head: Gray, write_dicom: Write, cut: int
+) -> None:
+    """Cut off before it states what it is, it is not passed over like a report."""
+    (tmp_path / "a.dcm").write_bytes(write_dicom(head)[:cut])
+    study = read_study(tmp_path)
+    assert (kinds(study.failures), study.skipped) == (["corrupt"], 0)
+
+
 def test_a_series_is_sorted_in_space(tmp_path: Path, head: Gray, write_series: WriteSeries) -> None:
     folder = place(tmp_path / "study", write_series(6))
     study = read_study(folder)

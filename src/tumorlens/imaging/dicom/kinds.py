@@ -29,10 +29,15 @@ _UNSPECIFIC: Final = (None, "OT", "SC")
 
 
 def is_image(dataset: Dataset) -> bool:
-    """Whether it is an image, or should be: reports, spectra, plans and directories are none."""
+    """Whether it is an image, or should be: reports, spectra, plans and directories are none.
+
+    A file that states nothing of the kind may be the rest of an image.
+    """
     sop_class = _sop_class(dataset)
     if _is_one_of(sop_class, _NO_IMAGES):
         return False
+    if not sop_class and _modality(dataset) is None:
+        return "DirectoryRecordSequence" not in dataset
     return ("Rows" in dataset and "Columns" in dataset) or _is_one_of(sop_class, (_MR_STORAGE,))
 
 

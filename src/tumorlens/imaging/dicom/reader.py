@@ -92,7 +92,7 @@ def read_stack(
         reading.run(levels)
         notes.append(f"the file's window hides {hidden} and is not used")
     if not reading.is_read.any():
-        raise reading.failures[0][1]
+        raise _first_of(reading.failures)
     notes += reading.remarks()
     if missing := int((~reading.is_read).sum()):
         notes.append(f"{missing} of {depth} slices could not be read and are left out")
@@ -104,6 +104,14 @@ def read_stack(
         turns = {frame.turn.note: None for frame in stack.frames if frame.turn}
         cut = with_square_pixels(image.remarked(*turns), stack.frames[0].aspect)
     return cut, reading.failures
+
+
+def _first_of(failures: Sequence[tuple[str, InputError]]) -> InputError:
+    """The error of the first of the files, with the number of the others: none can be read."""
+    first, others = failures[0][1], len({name for name, _ in failures}) - 1
+    if not others:
+        return first
+    return type(first)(f"{first} ({others} more files of the series cannot be read either)")
 
 
 class _Reading:
