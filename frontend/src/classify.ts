@@ -3,7 +3,7 @@ import { locateSlices, upDirection } from "./brain_slices";
 import type { Engine } from "./engine";
 import { fuseStudy, type Series } from "./fusion";
 import { type Item, itemOf, ownAnswer, planeOf, withNotes } from "./items";
-import { VIVID } from "./reading/gray";
+import { VIVID } from "./layout";
 import { readPng } from "./reading/png";
 import * as server from "./server";
 import {
@@ -31,8 +31,7 @@ export async function inBrowser(item: Item, engine: Engine, deliver: Deliver): P
   if (!image) return null;
   const stated: Stated = { notes: image.notes, sequence: image.origin?.sequence ?? null };
   const isVolume = image.depth > 1;
-  // Of what a volume states, a slice needs only the note for which it is rejected.
-  const ofSlice: Stated = isVolume ? { notes: image.notes.filter((note) => note === VIVID), sequence: null } : stated;
+  const ofSlice: Stated = isVolume ? { notes: [], sequence: null } : stated;
   const answers: Classified[] = [];
   for (const slice of order(image.depth)) {
     const plane = planeOf(image, slice);
@@ -105,7 +104,7 @@ export async function byServer(item: Item, deliver: Deliver): Promise<void> {
   if (!image) return;
   const slices = order(image.depth);
   // The server would get gray slices, and answer them.
-  if (image.notes.includes(VIVID)) {
+  if (image.color === "vivid") {
     const refused = failureOf(item.name, new InputError("unsupported_format", VIVID));
     slices.every((slice) => deliver(slice, refused));
     return;
@@ -127,6 +126,6 @@ function adopt(item: Item, preview: server.Preview): void {
   const { height, width, sides } = preview;
   const format = "decoded by the server";
   const about = { aspect: 1, facts: [], sides, sources: [item.name], locations: locationsOf(item.name, 1), notes: [] };
-  const decoded = itemOf(item.name, { name: item.name, depth: 1, height, width, pixels, format, ...about }, []);
+  const decoded = itemOf(item.name, { name: item.name, depth: 1, height, width, pixels, color: "gray", format, ...about }, []);
   Object.assign(item, { image: decoded.image, displayRange: decoded.displayRange, fullRange: decoded.fullRange });
 }

@@ -51,9 +51,9 @@ export function failedItem(failure: Failure): Item {
 }
 
 /** One slice, copied: it may be handed to the worker. */
-export function planeOf({ pixels, height, width }: MedicalImage, slice: number): Plane {
+export function planeOf({ pixels, height, width, color }: MedicalImage, slice: number): Plane {
   const size = height * width;
-  return { height, width, pixels: pixels.slice(slice * size, (slice + 1) * size) };
+  return { height, width, color, pixels: pixels.slice(slice * size, (slice + 1) * size) };
 }
 
 /** A server's answer for an image by itself, with what its files left out or assumed; a volume's whole has its own. */

@@ -1,7 +1,8 @@
-/** Images that are not one slice on dark air: inverted, several in one, or masks. `tumorlens/imaging/layout.py`. */
+/** Images that are not one slice on dark air: inverted, several in one, colours, masks. `tumorlens/imaging/layout.py`. */
 import { insideMargin } from "./margin";
 import { cut, type Plane, quantile } from "./preprocessing";
 
+export const VIVID = "the image is coloured all over, like a photograph or a computed map; give the gray image";
 export const INVERTED = "the air around the head is bright: an inverted image; invert it first";
 export const PANELS = "shows several images side by side; use one image at a time";
 export const LABELS = "has even areas of one brightness each: a mask or label map, not an image";
@@ -24,6 +25,7 @@ const EVEN = 0.9;
 
 /** Empty where nothing speaks against the image; a bright margin around it does not. */
 export function refusalOf(plane: Plane): string {
+  if (plane.color === "vivid") return VIVID;
   const gray = reduced(cut(plane, insideMargin(plane)));
   if (!gray) return "";
   if (isInverted(gray)) return INVERTED;

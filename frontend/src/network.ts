@@ -4,7 +4,6 @@ import { BRAIN_TUMORS, classSetOf, findingProbability, namesOf } from "./classes
 import { checkRules, type ConformalThresholds, decide, type DecisionRule, likeliestKind, predictionSet, thresholdsFor } from "./decision";
 import { explain } from "./heatmap";
 import { refusalOf } from "./layout";
-import { VIVID } from "./reading/gray";
 import { softmax } from "./postprocessing";
 import { normalize, type Plane, preprocess, type PreprocessConfig } from "./preprocessing";
 import { contradiction, knownSequence, predictedSequence } from "./sequence";
@@ -65,7 +64,7 @@ export class Network {
       { image }, ["logits", "cam", ...["lesion", "sequence"].filter((name) => outputs.includes(name))],
     );
     const row = softmax(logits.data as Float32Array, temperature);
-    const refusal = stated.notes.includes(VIVID) ? VIVID : refusalOf(plane);
+    const refusal = refusalOf(plane);
     const isHead = refusal === "" && await this.isHead(plane);
     const sequenceShares = sequence ? softmax(sequence.data as Float32Array, 1) : null;
     const predicted = sequenceShares && isHead ? predictedSequence([sequenceShares]) : null;

@@ -113,9 +113,9 @@ export function shownBy(item: Item, cut: Cut, index: number): Shown {
       if (heat) heat[at] = (cut.down === 0 ? lines[row]?.[column] : lines[column]?.[row]) ?? 0;
     }
   }
-  const { name, format, facts, sources } = image;
+  const { name, color, format, facts, sources } = image;
   const cutImage = {
-    name, depth: 1, height, width, pixels, format, aspect: cut.aspect, facts, sides: cut.sides, sources,
+    name, depth: 1, height, width, pixels, color, format, aspect: cut.aspect, facts, sides: cut.sides, sources,
     locations: locationsOf(name, 1), notes: [],
   };
   return { image: cutImage, heat };

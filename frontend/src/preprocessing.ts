@@ -5,6 +5,7 @@
  * Python (scripts/vectors.py) hold the two together.
  */
 import { type Box, insideMargin } from "./margin";
+import type { Color } from "./reading/gray";
 import { InputError, type Square } from "./types";
 
 export interface PreprocessConfig {
@@ -22,6 +23,8 @@ export interface Plane {
   height: number;
   width: number;
   pixels: Float32Array;
+  /** How much of it was in colours; none if it is not stated. */
+  color?: Color;
 }
 
 export interface Prepared {

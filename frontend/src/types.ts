@@ -1,3 +1,4 @@
+import type { Color } from "./reading/gray";
 import type { Failure, Prediction, Result, StudyPrediction, VolumePrediction } from "./record";
 
 export type {
@@ -15,6 +16,7 @@ export interface MedicalImage {
   height: number;
   width: number;
   pixels: Float32Array;
+  color: Color;
   /** How it was stored, for people: "PNG, 16 bits". */
   format: string;
   /** Height of a pixel by its width. */
@@ -128,5 +130,5 @@ export class InputError extends Error {
 export function failureOf(name: string, error: unknown): Failure {
   const kind = error instanceof InputError ? error.kind : "corrupt";
   const words = error instanceof Error ? error.message : String(error);
-  return { path: name, error: { kind, message: words.startsWith(name) ? words : `${name}: ${words}` } };
+  return { path: name, error: { kind, message: `${name}: ${words}` } };
 }

@@ -1,7 +1,8 @@
 /** DICOM files with odd elements: what tests/imaging/dicom asks of Python. */
 import { describe, expect, test } from "vitest";
 import { readDicom } from "../src/reading/dicom";
-import { luma } from "../src/reading/gray";
+import { luma, TINTED } from "../src/reading/gray";
+import { group } from "../src/reading/series";
 import { dicomImage, dicomPixels, type Element } from "./made";
 import { OTHER_SIGN, SWAPPED, WIDER } from "../src/reading/stored";
 
@@ -34,10 +35,11 @@ describe("DICOM", () => {
     expect(origin!.outsideTraining).toBe(told !== "");
   });
 
-  test.each([["gray", 1, false, "RGB"], ["red", 0, true, "RGB"], ["gray", 1, false, "MONOCHROME2"]])("three samples a pixel, %s", async (_, others, isTold, photometric) => {
+  test.each([["gray", 1, "RGB"], ["vivid", 0, "RGB"], ["tinted", 0.7, "RGB"], ["gray", 1, "MONOCHROME2"]])("three samples a pixel, %s %s %s", async (expected, others, photometric) => {
     const colors = Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, place) => RAMP[Math.floor(place / 3)] * (place % 3 ? others : 1));
-    const { notes } = await readDicom("a", dicomImage([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors, photometric));
-    expect(notes.map((note) => note.startsWith("the image is coloured"))).toEqual(isTold ? [true] : []);
+    const part = await readDicom("a", dicomImage([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors, photometric));
+    expect(part.color).toBe(expected);
+    expect(group([part])[0]).toMatchObject({ color: expected, notes: expected === "tinted" ? [TINTED] : [] });
   });
 
   test.each([["PALETTE COLOR", 1], ["YBR_FULL", 3]])("%s is not read as if it were plain", async (photometric, samples) => {

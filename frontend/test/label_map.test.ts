@@ -82,7 +82,7 @@ describe("a label map", () => {
   test("costs no other series its answer", () => {
     const image = (name: string, labels: number[]): MedicalImage => ({
       name, depth: 2, height: SIDE, width: SIDE, pixels: Float32Array.from({ length: 2 * SIDE * SIDE }, (_, place) => regions(labels)(place)),
-      format: "", aspect: 1, facts: [], sides: null, sources: [name], locations: locationsOf(name, 2), notes: [],
+      color: "gray", format: "", aspect: 1, facts: [], sides: null, sources: [name], locations: locationsOf(name, 2), notes: [],
     });
     const found = withoutLabelMaps([image("mask", [0, 1]), image("head", [...Array(20).keys()])]);
     expect(found.images.map(({ name }) => name)).toEqual(["head"]);

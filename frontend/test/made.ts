@@ -59,7 +59,7 @@ export function slice(name: string, z: number | null, value: number, more: Parti
   const levels = { window: null, inverted: false, ends: 0, empty: null };
   const axes = { row: [1, 0, 0] as Vector, column: [0, 1, 0] as Vector };
   return {
-    name, depth: 1, height: SIDE, width: SIDE, pixels: new Float32Array(SIDE * SIDE).fill(value), format: "DICOM, 8 bits",
+    name, depth: 1, height: SIDE, width: SIDE, pixels: new Float32Array(SIDE * SIDE).fill(value), color: "gray", bits: 8, format: "DICOM, 8 bits",
     aspect: 1, facts: [], sides: null, sources: [name], locations: [{ path: name, alongMm: null }], notes: [],
     series: "1", description: "", study: "1", patient: "p", reference: "", uid: name, seriesNumber: 3, siblings: "", isMrStorage: true,
     examination: [more.study ?? "1"],

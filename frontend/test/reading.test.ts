@@ -2,9 +2,10 @@
 import { encode } from "fast-png";
 import { gzipSync } from "fflate";
 import { describe, expect, test } from "vitest";
-import { INVERTED, PANELS, refusalOf } from "../src/layout";
+import { INVERTED, PANELS, refusalOf, VIVID } from "../src/layout";
+import { planeOf } from "../src/items";
 import { isAnimated } from "../src/reading/animation";
-import { COLORED, VIVID } from "../src/reading/gray";
+import { TINTED } from "../src/reading/gray";
 import { coversTheHead, hiddenByWindow } from "../src/reading/grayscale";
 import { gunzip } from "../src/reading/gunzip";
 import { mend } from "../src/reading/intensities";
@@ -25,11 +26,11 @@ function head(): Float32Array {
 
 const plane = (pixels: Float32Array) => ({ height: SIDE, width: SIDE, pixels });
 
-test.each([[1, [VIVID]], [0.4, [COLORED]], [0.05, []], [0, []]])("an image of which %s is in colours", async (share, expected) => {
+test.each([[1, [], VIVID], [0.4, [TINTED], ""], [0.05, [], ""], [0, [], ""]])("an image of which %s is in colours", async (share, noted, reason) => {
   const data = new Uint8Array(3 * SIDE * SIDE);
   head().forEach((value, at) => data.fill(value, 3 * at, 3 * at + (at < share * SIDE * SIDE ? 2 : 3)));
-  const { notes } = await read("a.png", encode({ width: SIDE, height: SIDE, data, channels: 3, depth: 8 }));
-  expect(notes).toEqual(expected);
+  const image = await read("a.png", encode({ width: SIDE, height: SIDE, data, channels: 3, depth: 8 }));
+  expect([image.notes, refusalOf(planeOf(image, 0))]).toEqual([noted, reason]);
 });
 
 test.each([[2, 8], [4, 8], [2, 16], [4, 16]] as const)("an opacity of %i channels, %i bits, that is 0 everywhere is not used", async (channels, depth) => {

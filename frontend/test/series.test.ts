@@ -1,6 +1,7 @@
 /** Series that are several volumes, fall apart or mix patients: what tests/imaging asks of Python. */
 import { describe, expect, test } from "vitest";
 import type { DicomPart } from "../src/reading/dicom";
+import { type Color, TINTED } from "../src/reading/gray";
 import { group } from "../src/reading/series";
 import { otherFormat, sniff } from "../src/reading/signatures";
 import { SIDE, slice } from "./made";
@@ -71,6 +72,14 @@ describe("volumes of one series", () => {
     const [{ notes }] = group(range(2).flatMap((part) => range(5).map((z) => slice(`${z}-${part}`, 3 * z, part))));
     expect(notes[1]).toContain("several volumes may be mixed");
   });
+});
+
+test.each<[Color[], Color]>([
+  [["gray", "gray", "gray"], "gray"], [["vivid", "vivid", "vivid"], "vivid"], [["vivid", "gray", "gray"], "tinted"],
+  [["gray", "gray", "tinted"], "tinted"],
+])("a volume of %s slices is %s", (colors, expected) => {
+  const [image] = group(colors.map((color, z) => slice(`${z}`, 3 * z, 1, { color })));
+  expect([image.depth, image.color, image.notes]).toEqual([3, expected, expected === "tinted" ? [TINTED] : []]);
 });
 
 describe("series UIDs", () => {

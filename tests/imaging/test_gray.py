@@ -5,9 +5,8 @@ import pytest
 
 from tumorlens.errors import BlankImageError
 from tumorlens.imaging.gray import (
-    COLORED,
-    VIVID,
-    color_notes,
+    Color,
+    color_of,
     finite,
     gray_bytes,
     luma,
@@ -99,31 +98,47 @@ def test_fractions_of_gray_are_not_rounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "tint", "notes"),
+    ("part", "tint", "expected"),
     [
-        (1.0, 85, (VIVID,)),
-        (0.55, 85, (VIVID,)),
-        (0.45, 85, (COLORED,)),
-        (1.0, 75, (COLORED,)),
-        (0.22, 75, (COLORED,)),
-        (0.18, 85, ()),
-        (1.0, 27, (COLORED,)),
-        (1.0, 23, ()),
-        (0.0, 0, ()),
+        (1.0, 85, Color.VIVID),
+        (0.55, 85, Color.VIVID),
+        (0.45, 85, Color.TINTED),
+        (1.0, 75, Color.TINTED),
+        (0.22, 75, Color.TINTED),
+        (0.18, 85, Color.GRAY),
+        (1.0, 27, Color.TINTED),
+        (1.0, 23, Color.GRAY),
+        (0.0, 0, Color.GRAY),
     ],
 )
 @pytest.mark.parametrize("scale", [1, 1 / 255, 257.0])
 def test_an_image_is_coloured_if_much_of_what_is_not_black_has_a_colour(
-    part: float, tint: int, notes: tuple[str, ...], scale: float
+    part: float, tint: int, expected: Color, scale: float
 ) -> None:
     """Letters on a gray image, and the tint of a camera, do not make it a map. In any unit."""
     color = np.zeros((100, 100, 3), np.uint8)
     color[50:] = 200
     color[50:, : round(100 * part), 2] -= np.uint8(tint)
-    assert color_notes(color * scale) == notes
+    assert color_of(color * scale) is expected
 
 
 def test_a_large_image_is_judged_by_some_of_its_pixels() -> None:
     color = np.zeros((1, 1, 3), np.uint8) + np.array([200, 40, 40], np.uint8)
-    assert color_notes(np.broadcast_to(color, (3000, 20, 3))) == (VIVID,)
-    assert color_notes(np.zeros((300, 300, 3), np.uint8)) == ()
+    assert color_of(np.broadcast_to(color, (3000, 20, 3))) is Color.VIVID
+    assert color_of(np.zeros((300, 300, 3), np.uint8)) is Color.GRAY
+
+
+@pytest.mark.parametrize(
+    ("colors", "expected"),
+    [
+        ([], Color.GRAY),
+        ([Color.GRAY], Color.GRAY),
+        ([Color.VIVID, Color.VIVID], Color.VIVID),
+        ([Color.VIVID, Color.GRAY], Color.TINTED),
+        ([Color.TINTED, Color.VIVID], Color.TINTED),
+    ],
+)
+def test_a_volume_is_in_vivid_colours_if_all_its_images_are(
+    colors: list[Color], expected: Color
+) -> None:
+    assert Color.joint(colors) is expected

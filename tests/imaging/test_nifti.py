@@ -21,7 +21,7 @@ from tumorlens.errors import (
 )
 from tumorlens.imaging import reader
 from tumorlens.imaging.facts import sides_of
-from tumorlens.imaging.gray import VIVID
+from tumorlens.imaging.gray import Color
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.sample_storage import OTHER_SIGN, SWAPPED
 
@@ -191,7 +191,8 @@ def test_color_becomes_luma(ras: Volume) -> None:
     np.testing.assert_array_equal(image.pixels, expected.pixels)
     assert (image.mode, image.bit_depth, image.notes) == ("RGB", 8, ())
     colors["G"] = colors["B"] = 0
-    assert read(save(colors)).notes == (VIVID,)
+    vivid = read(save(colors))
+    assert (vivid.color, vivid.notes) == (Color.VIVID, ())
 
 
 def test_complex_voxels_and_pairs_of_files_are_refused(ras: Volume) -> None:

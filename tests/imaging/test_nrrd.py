@@ -17,7 +17,7 @@ from tumorlens.errors import (
 )
 from tumorlens.imaging import limits, reader
 from tumorlens.imaging.facts import sides_of
-from tumorlens.imaging.gray import VIVID
+from tumorlens.imaging.gray import Color
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.sample_storage import SWAPPED
 
@@ -233,7 +233,7 @@ def test_color_becomes_luma(small: Volume, encoding: str, kind: str) -> None:
     )  # fmt: skip
     weighed = (299 * (255 - gray.astype(int)) + 701 * gray.astype(int) + 500) // 1000
     np.testing.assert_array_equal(mixed.pixels, read(nifti(weighed.astype(np.uint8))).pixels)
-    assert mixed.notes == (VIVID,)
+    assert (mixed.color, mixed.notes) == (Color.VIVID, ())
 
 
 def test_colors_with_alpha(small: Volume) -> None:

@@ -23,6 +23,7 @@ from tumorlens.errors import (
     UnsupportedFormatError,
 )
 from tumorlens.imaging import encode, reader
+from tumorlens.imaging.gray import Color
 from tumorlens.imaging.limits import limit_pixels
 from tumorlens.imaging.sample_storage import SWAPPED
 from tumorlens.preprocessing import preprocess
@@ -501,18 +502,16 @@ def test_a_bitmap_whose_fourth_bytes_are_zero_is_an_image(
 
 
 @pytest.mark.parametrize("kind", ["RGB", "RGBA", "P", "CMYK"])
-@pytest.mark.parametrize(("share", "is_told"), [(1.0, True), (0.05, False), (0.0, False)])
-def test_images_in_colours_are_told_as_maps(
-    head: Gray, kind: str, share: float, is_told: bool
-) -> None:
+@pytest.mark.parametrize(("share", "is_vivid"), [(1.0, True), (0.05, False), (0.0, False)])
+def test_images_in_colours_are_vivid(head: Gray, kind: str, share: float, is_vivid: bool) -> None:
     """Gray stored as colour, and a few coloured letters on it, are no map."""
     colors = np.repeat(head[..., None], 3, axis=2)
     colors[: int(len(colors) * share), :, 2] = 0
     out = io.BytesIO()
     made = Image.fromarray(colors).convert(kind, palette=Image.Palette.ADAPTIVE)
     made.save(out, "TIFF" if kind == "CMYK" else "PNG")
-    notes = reader.read_bytes(out.getvalue()).notes
-    assert ["the image is coloured" in note for note in notes] == [True] * is_told
+    image = reader.read_bytes(out.getvalue())
+    assert (image.color, image.notes) == (Color.VIVID if is_vivid else Color.GRAY, ())
 
 
 @pytest.mark.parametrize("scales", [(1, 2, 4), (4, 1), (2, 1, 3)])

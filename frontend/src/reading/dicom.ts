@@ -4,7 +4,7 @@ import { dayNumber } from "../days";
 import { InputError, type MedicalImage, type Origin, locationsOf } from "../types";
 import type { Traits } from "./contrasts";
 import { isStated, number, numbers, text, texts, whole } from "./elements";
-import { canBeAHead, checkSides, COLORED, colorNotes, finite, LARGEST, luma, VIVID } from "./gray";
+import { canBeAHead, checkSides, type Color, colorOf, finite, jointColor, LARGEST, luma } from "./gray";
 import { type GrayscaleTransform, windowOf } from "./grayscale";
 import { inflated } from "./inflate";
 import { readRaster } from "./raster";
@@ -35,6 +35,8 @@ export const NO_IMAGE = "no_image";
 
 /** One file's frames, and where they belong. */
 export interface DicomPart extends MedicalImage {
+  /** Of a sample as it is stored. */
+  bits: number;
   series: string;
   /** StudyInstanceUID, PatientID or else PatientName, FrameOfReferenceUID and SOPInstanceUID; empty where not stated. */
   study: string;
@@ -107,15 +109,15 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   if (SERVER_ONLY.some((tag) => set.elements[tag])) {
     throw new InputError("server_only", "DICOM with look-up tables or functional groups; use the server instead");
   }
-  const { pixels, levels, notes } = await frames(set, depth, height, width);
-  const bits = set.uint16("x00280101") ?? 8;
+  const { pixels, levels, color, notes } = await frames(set, depth, height, width);
+  const bits = set.uint16("x00280101") || set.uint16("x00280100") || 16;
   const [aspect, odd] = aspectOf(set, height, width);
   const sizes = numbers(set, "x00280030");
   const pixelMm: [number, number] | null = sizes.length === 2 && odd.length === 0 ? [sizes[0], sizes[1]] : null;
   const axes = axesOf(set);
   const geometry = axes && placement(set, axes);
   const part: DicomPart = {
-    name, depth, height, width, pixels: finite(pixels), format: `DICOM, ${bits} bits`,
+    name, depth, height, width, pixels: finite(pixels), color, bits, format: `DICOM, ${bits} bits`,
     aspect, facts: facts(set), ...lyingOf(geometry), sources: [name],
     locations: locationsOf(name, depth).map((location) => ({ ...location, centerMm: geometry && depth === 1 ? middle(geometry, pixelMm, height, width) : null })),
     notes: [...doubts, ...purpose, ...odd, ...notes], origin: originOf(set, subject.length + purpose.length > 0),
@@ -241,7 +243,7 @@ function facts(set: DataSet): string[] {
 
 async function frames(set: DataSet, depth: number, height: number, width: number) {
   const syntax = syntaxOf(set);
-  const [raw, remarks] = syntax === JPEG_BASELINE
+  const { pixels: raw, color, notes: remarks } = syntax === JPEG_BASELINE
     ? await jpegFrames(set, depth, height, width)
     : rawFrames(set, syntax, depth, height, width);
   for (let frame = 0; frame < depth; frame++) checkRows(raw.subarray(frame * height * width, (frame + 1) * height * width), height, width);
@@ -258,7 +260,7 @@ async function frames(set: DataSet, depth: number, height: number, width: number
     isRange: (set.uint16("x00280121") ?? set.uint16("x00280120")) !== set.uint16("x00280120"),
   };
   for (let i = 0; i < raw.length; i++) raw[i] = raw[i] * slope + intercept;
-  return { pixels: raw, levels, notes };
+  return { pixels: raw, levels, color, notes };
 }
 
 /** The stated transfer syntax; that of the pixel data where some program changed one of the two alone. */
@@ -320,11 +322,17 @@ function padding(set: DataSet, signed: boolean, stored: Float32Array): Uint8Arra
   return empty.includes(1) ? empty : null;
 }
 
-/** Gray frames, and what is odd about them. */
-async function jpegFrames(set: DataSet, depth: number, height: number, width: number): Promise<[Float32Array, string[]]> {
+/** Gray ones, and what is odd about them. */
+interface Frames {
+  pixels: Float32Array;
+  color: Color;
+  notes: string[];
+}
+
+async function jpegFrames(set: DataSet, depth: number, height: number, width: number): Promise<Frames> {
   const element = set.elements.x7fe00010;
   const out = new Float32Array(depth * height * width);
-  const notes: string[] = [];
+  const colors: Color[] = [];
   for (let frame = 0; frame < depth; frame++) {
     const data = element.basicOffsetTable?.length
       ? dicomParser.readEncapsulatedImageFrame(set, element, frame)
@@ -332,15 +340,12 @@ async function jpegFrames(set: DataSet, depth: number, height: number, width: nu
     const plane = await readRaster(new Uint8Array(data as unknown as ArrayLike<number>), "jpeg");
     if (plane.height !== height || plane.width !== width) throw new InputError("corrupt", "frames of different sizes");
     out.set(plane.pixels, frame * height * width);
-    notes.push(...plane.notes);
+    colors.push(plane.color);
   }
-  // One frame in vivid colours must not reject the others.
-  const isMixed = notes.filter((note) => note === VIVID).length < depth;
-  return [out, [...new Set(notes.map((note) => (note === VIVID && isMixed ? COLORED : note)))]];
+  return { pixels: out, color: jointColor(colors), notes: [] };
 }
 
-/** Gray frames, and what is odd about them. */
-function rawFrames(set: DataSet, syntax: string, depth: number, height: number, width: number): [Float32Array, string[]] {
+function rawFrames(set: DataSet, syntax: string, depth: number, height: number, width: number): Frames {
   if (!UNCOMPRESSED.has(syntax)) {
     throw new InputError(
       "server_only",
@@ -366,7 +371,7 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
     const step = planar ? size : 1;
     return luma(samples[start], samples[start + step], samples[start + 2 * step]);
   });
-  return [gray, notesOfColors(samples, depth * size, size, planar)];
+  return { pixels: gray, color: jointColor(frameColors(samples, depth, size, planar)), notes: [] };
 }
 
 /** Refuse samples stated to have 8 bits that fill cells of 16. `_check_width` in `pixels.py`. */
@@ -394,7 +399,7 @@ function isPlanar(samples: Float32Array, size: number, stated: boolean): boolean
 }
 
 /** Frames of one sample a pixel, each in the byte order, of the bits and with the sign that it must have. `_frames` in `pixels.py`. */
-function grayFrames(set: DataSet, count: number, size: number, width: number, allocated: number, big: boolean): [Float32Array, string[]] {
+function grayFrames(set: DataSet, count: number, size: number, width: number, allocated: number, big: boolean): Frames {
   const notes = new Set<string>();
   const whole = { stored: allocated, drop: 0 };
   const [stated, words] = [values(set, count, allocated, big), values(set, count, allocated, big, whole)];
@@ -418,15 +423,14 @@ function grayFrames(set: DataSet, count: number, size: number, width: number, al
       stated.set(other, at);
     }
   }
-  return [stated, [...notes]];
+  return { pixels: stated, color: "gray", notes: [...notes] };
 }
 
-/** A note where its samples are colours, and not gray three times. */
-function notesOfColors(samples: Float32Array, count: number, size: number, planar: boolean): string[] {
-  return colorNotes(count, (at) => {
-    const start = planar ? Math.floor(at / size) * size * 3 + (at % size) : 3 * at;
-    return [0, 1, 2].map((channel) => samples[start + channel * (planar ? size : 1)]);
-  });
+function frameColors(samples: Float32Array, depth: number, size: number, planar: boolean): Color[] {
+  const [along, across] = planar ? [1, size] : [3, 1];
+  return Array.from({ length: depth }, (_, frame) => (
+    colorOf(size, (at) => [0, 1, 2].map((channel) => samples[3 * frame * size + along * at + across * channel]))
+  ));
 }
 
 /** BitsStored where it makes sense. `describe` in `pixels.py`. */

@@ -58,8 +58,9 @@ export function finite(pixels: Float32Array): Float32Array {
   return pixels;
 }
 
-export const COLORED = "the image is coloured, like a computed map; the network was trained on gray images";
-export const VIVID = "the image is coloured all over, like a photograph or a computed map; give the gray image";
+/** How much of an image that is not black has a colour. Of vivid ones most has a strong colour, as no gray image has. */
+export type Color = "gray" | "tinted" | "vivid";
+export const TINTED = "the image is coloured, like a computed map; the network was trained on gray images";
 /** A pixel has a colour from this part of the brightest on, and an image from this part of its pixels. */
 const LEAST_COLOR = 0.125;
 const MOSTLY_COLORED = 0.2;
@@ -68,19 +69,29 @@ const VIVID_COLOR = 0.4;
 const MOSTLY_VIVID = 0.5;
 const LOOKED_AT = 4096;
 
-/** A note if much of what is not black has a colour; `colorOf` a pixel. `color_notes` in `gray.py`. */
-export function colorNotes(count: number, colorOf: (at: number) => readonly number[]): string[] {
+/** Of `count` pixels with the channels `channelsOf`. `color_of` in `gray.py`. */
+export function colorOf(count: number, channelsOf: (at: number) => readonly number[]): Color {
   // Odd, or all samples of an image that is a power of two wide would lie in few columns.
   const step = Math.floor(count / LOOKED_AT) | 1;
   const samples: [number, number][] = [];
   for (let at = 0; at < count; at += step) {
-    const colors = colorOf(at);
-    samples.push([Math.max(...colors), Math.max(...colors) - Math.min(...colors)]);
+    const channels = channelsOf(at);
+    samples.push([Math.max(...channels), Math.max(...channels) - Math.min(...channels)]);
   }
   const least = LEAST_COLOR * samples.reduce((most, [bright]) => Math.max(most, bright), 0);
   const visible = samples.filter(([bright]) => bright > least);
   const vivid = visible.filter(([bright, difference]) => difference >= VIVID_COLOR * bright);
-  if (visible.length && vivid.length > MOSTLY_VIVID * visible.length) return [VIVID];
+  if (visible.length && vivid.length > MOSTLY_VIVID * visible.length) return "vivid";
   const colored = samples.filter(([, difference]) => difference > least);
-  return colored.length > MOSTLY_COLORED * visible.length ? [COLORED] : [];
+  return colored.length > MOSTLY_COLORED * visible.length ? "tinted" : "gray";
+}
+
+/** That of the images of one volume: vivid, which rejects it, only if all are. `Color.joint` in `gray.py`. */
+export function jointColor(colors: Color[]): Color {
+  if (colors.every((color) => color === "gray")) return "gray";
+  return colors.every((color) => color === "vivid") ? "vivid" : "tinted";
+}
+
+export function tintNotes(color: Color): string[] {
+  return color === "tinted" ? [TINTED] : [];
 }

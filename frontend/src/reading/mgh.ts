@@ -30,7 +30,7 @@ export function readMgh(name: string, data: Uint8Array): MedicalImage {
   const values = numbers(voxels, storage.type, storage.little, x * y * shape[2], "MGH");
   // What follows the voxels are times of the scan and a history, of any length: no surplus.
   return slicesOf({
-    name, format: "MGH", bits: 8 * bytesOf(type), values, shape, placed: placedBy(view, shape), notes: areSlices ? readAsSlices(frames) : firstOf(frames), surplus: storage.notes,
+    name, format: "MGH", bits: 8 * bytesOf(type), color: "gray", values, shape, placed: placedBy(view, shape), notes: areSlices ? readAsSlices(frames) : firstOf(frames), surplus: storage.notes,
   });
 }
 

@@ -1,7 +1,7 @@
 /** NIfTI volumes: `tumorlens/imaging/nifti.py`. */
 import * as nifti from "nifti-reader-js";
 import { InputError, type MedicalImage } from "../types";
-import { colorNotes, LARGEST, luma } from "./gray";
+import { type Color, colorOf, LARGEST, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { placedBy } from "./nifti_affine";
 import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
@@ -37,11 +37,11 @@ export function readNifti(name: string, data: Uint8Array): MedicalImage {
   const storage = storageOf(view, TYPES[header.datatypeCode] ?? "u1", header.littleEndian, count);
   notes.push(...storage.notes);
   const values = samples(header, view, storage, count);
-  notes.push(...notesOfColors(header, view, count));
-  const bits = bitsOf(header);
-  const more = volumesOf(header) > 1 ? [] : surplus(shape, bits / 8, bytes);
+  const color = voxelColor(header, view, count);
+  const bits = color === null ? bitsOf(header) : 8;
+  const more = volumesOf(header) > 1 ? [] : surplus(shape, bitsOf(header) / 8, bytes);
   return slicesOf({
-    name, format: "NIfTI", bits, values, shape, placed: placedBy(header, buffer), notes, surplus: more,
+    name, format: "NIfTI", bits, color: color ?? "gray", values, shape, placed: placedBy(header, buffer), notes, surplus: more,
   });
 }
 
@@ -138,11 +138,11 @@ function startOf(header: Header): number {
   return Math.trunc(header.vox_offset);
 }
 
-/** A note where colours are more than gray. */
-function notesOfColors(header: Header, view: DataView, count: number): string[] {
+/** Null where the voxels have no colours. */
+function voxelColor(header: Header, view: DataView, count: number): Color | null {
   const bytes = COLOR_BYTES[header.datatypeCode];
-  if (!bytes) return [];
-  return colorNotes(count, (at) => [0, 1, 2].map((channel) => view.getUint8(at * bytes + channel)));
+  if (!bytes) return null;
+  return colorOf(count, (at) => [0, 1, 2].map((channel) => view.getUint8(at * bytes + channel)));
 }
 
 /** Voxels in file order as numbers, scaled as the header says; colours as their luma. */

@@ -1,7 +1,7 @@
 /** NRRD volumes with their data in the same file: `tumorlens/imaging/nrrd.py`. */
 import { InputError, type MedicalImage } from "../types";
 import { inMillimetres, type Placed, plausibleSizes, sensible, usual } from "./affine";
-import { colorNotes, luma } from "./gray";
+import { type Color, colorOf, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { type Axes, damaged, decimal, type Direction, Header, MOST_LINES } from "./nrrd_header";
 import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
@@ -25,8 +25,8 @@ export function readNrrd(name: string, data: Uint8Array): MedicalImage {
   checkVolume(axes.shape);
   const read = samples(data, header, axes, type, isLittle);
   return slicesOf({
-    name, format: "NRRD", bits: 8 * bytesOf(type), values: firstVolume(read.values, axes), shape: axes.shape,
-    placed: placedBy(header, axes), notes: [...firstOf(axes.volumes), ...notesOfColors(read.values, axes)], surplus: read.surplus,
+    name, format: "NRRD", bits: 8 * bytesOf(type), color: voxelColor(read.values, axes), values: firstVolume(read.values, axes), shape: axes.shape,
+    placed: placedBy(header, axes), notes: firstOf(axes.volumes), surplus: read.surplus,
   });
 }
 
@@ -131,14 +131,14 @@ function firstVolume(values: Float32Array, axes: Axes): Float32Array {
   return out;
 }
 
-/** A note where colours of the first volume are more than gray. */
-function notesOfColors(values: Float32Array, axes: Axes): string[] {
+/** Of the first volume. */
+function voxelColor(values: Float32Array, axes: Axes): Color {
   const { spatial, color, shape: [x, y, z] } = axes;
-  if (color === null) return [];
+  if (color === null) return "gray";
   const sizes = sizesRead(axes);
   const [channel, along, up, deep = 0] = [color, ...spatial].map((axis) => productOf(sizes.slice(0, axis)));
   const startOf = (at: number) => (at % x) * along + (Math.floor(at / x) % y) * up + Math.floor(at / (x * y)) * deep;
-  return colorNotes(x * y * z, (at) => [0, 1, 2].map((component) => values[startOf(at) + component * channel]));
+  return colorOf(x * y * z, (at) => [0, 1, 2].map((component) => values[startOf(at) + component * channel]));
 }
 
 /** From space, directions and origin; the usual orientation where they are missing or odd. */

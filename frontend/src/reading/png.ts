@@ -1,8 +1,8 @@
 /** PNG with all its bits: a canvas would keep only eight. */
 import { type DecodedPng, decode, encode } from "fast-png";
 import { InputError } from "../types";
-import type { Plane } from "../preprocessing";
-import { checkSides, colorNotes, luma, overBlack } from "./gray";
+import { checkSides, colorOf, luma, overBlack } from "./gray";
+import type { RasterPlane } from "./raster";
 import { isSwapped, SWAPPED } from "./stored";
 
 /** Text in files that are answers, not images to classify: `SOFTWARE` in `tumorlens/imaging/raster.py`. */
@@ -13,7 +13,7 @@ export function writeAnswer({ width, height, data }: Pick<ImageData, "width" | "
   return encode({ width, height, data, channels: 4, text: MARK });
 }
 
-export function readPng(data: Uint8Array): Plane & { format: string; notes: string[] } {
+export function readPng(data: Uint8Array): RasterPlane {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   if (data.length >= 24) checkSides(view.getUint32(16), view.getUint32(20));
   const decoded = decode(data);
@@ -23,8 +23,8 @@ export function readPng(data: Uint8Array): Plane & { format: string; notes: stri
   const stated = opaque(decoded);
   const png = inOrder(stated);
   const { height, width } = png;
-  const notes = [...(png === stated ? [] : [SWAPPED]), ...colorNotes(height * width, colorsOf(png))];
-  return { height, width, pixels: grays(png), format: `PNG, ${png.depth} bits`, notes };
+  const notes = png === stated ? [] : [SWAPPED];
+  return { height, width, pixels: grays(png), color: colorOf(height * width, channelsOf(png)), bits: png.depth, notes };
 }
 
 /** Without an opacity that is 0 everywhere: writers of bitmaps leave it unused, and what was copied keeps it. */
@@ -44,7 +44,7 @@ function inOrder(png: DecodedPng): DecodedPng {
 }
 
 /** The colour of each pixel; black where it is transparent. */
-function colorsOf(png: DecodedPng): (at: number) => readonly number[] {
+function channelsOf(png: DecodedPng): (at: number) => readonly number[] {
   const { data, channels, palette } = png;
   if (palette) {
     const indices = unpack(png);

@@ -1,9 +1,17 @@
 /** JPEG, BMP, GIF and WebP, decoded by the browser: eight bits are all they have. */
 import type { Plane } from "../preprocessing";
 import { InputError } from "../types";
-import { checkSides, colorNotes, overBlack } from "./gray";
+import { checkSides, type Color, colorOf, overBlack } from "./gray";
 
-export async function readRaster(data: Uint8Array, kind: string): Promise<Plane & { format: string; notes: string[] }> {
+/** A plain image as it is read. */
+export interface RasterPlane extends Plane {
+  color: Color;
+  /** Of a sample as it was stored. */
+  bits: number;
+  notes: string[];
+}
+
+export async function readRaster(data: Uint8Array, kind: string): Promise<RasterPlane> {
   const bitmap = await bitmapOf(data, kind);
   try {
     const { width, height } = bitmap;
@@ -15,8 +23,8 @@ export async function readRaster(data: Uint8Array, kind: string): Promise<Plane 
     for (let i = 0; i < pixels.length; i++) {
       pixels[i] = overBlack(rgba[4 * i], rgba[4 * i + 1], rgba[4 * i + 2], rgba[4 * i + 3]);
     }
-    const notes = colorNotes(pixels.length, (at) => (rgba[4 * at + 3] > 0 ? [0, 1, 2].map((channel) => rgba[4 * at + channel]) : [0, 0, 0]));
-    return { width, height, pixels, format: `${kind.toUpperCase()}, 8 bits`, notes };
+    const color = colorOf(pixels.length, (at) => (rgba[4 * at + 3] > 0 ? [0, 1, 2].map((channel) => rgba[4 * at + channel]) : [0, 0, 0]));
+    return { width, height, pixels, color, bits: 8, notes: [] };
   } finally {
     bitmap.close();
   }

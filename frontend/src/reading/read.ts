@@ -2,6 +2,7 @@
 import { InputError, type MedicalImage, locationsOf } from "../types";
 import { isAnimated } from "./animation";
 import { type DicomPart, readDicom } from "./dicom";
+import { tintNotes } from "./gray";
 import { mend } from "./intensities";
 import { readMgh } from "./mgh";
 import { readNifti } from "./nifti";
@@ -51,10 +52,10 @@ async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Medic
       if (isAnimated(data, kind)) {
         throw new InputError("server_only", "an animation is a stack of images; let the server read it, or save one of them");
       }
-      const { notes, ...plane } = kind === "png" ? readPng(data) : await readRaster(data, kind);
-      notes.push(...mend({ depth: 1, ...plane }, Number(/(\d+) bits/.exec(plane.format)?.[1] ?? 8)));
+      const { bits, notes: odd, ...plane } = kind === "png" ? readPng(data) : await readRaster(data, kind);
+      const notes = [...odd, ...mend({ depth: 1, ...plane }, bits), ...tintNotes(plane.color)];
       const about = { facts: [], sides: null, sources: [name], locations: locationsOf(name, 1), notes };
-      return { name, depth: 1, ...plane, aspect: 1, ...about };
+      return { name, depth: 1, ...plane, format: `${kind.toUpperCase()}, ${bits} bits`, aspect: 1, ...about };
     }
   }
 }

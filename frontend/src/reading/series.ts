@@ -2,6 +2,7 @@
 import type { MedicalImage } from "../types";
 import { type DicomPart, isPlaced } from "./dicom";
 import { apply, coversTheHead, hiddenByWindow } from "./grayscale";
+import { jointColor, tintNotes } from "./gray";
 import { groupBy } from "./groups";
 import { mend } from "./intensities";
 import { withPlaces } from "./placing";
@@ -50,18 +51,17 @@ function finished(image: MedicalImage, parts: DicomPart[]): MedicalImage {
 
 /** `ordering`: what is odd about the order of the slices. */
 function stacked(parts: DicomPart[], name: string, ordering: string[]): MedicalImage {
-  const { height, width, format, aspect, facts, sides, headward, origin, pixelMm } = parts[0];
+  const { height, width, bits, format, aspect, facts, sides, headward, origin, pixelMm } = parts[0];
   const locations = parts.flatMap((part) => part.locations);
   const sources = parts.map((part) => part.name);
   const about = { name, format, facts, sides, headward, sources, locations, origin, pixelMm };
   const ignored = withoutFalsePadding(parts);
-  const { pixels, notes } = leveled(parts);
-  const isWindowed = parts.every((part) => part.levels.window) && notes.length === 0;
-  const bits = Number(/(\d+) bits/.exec(format)?.[1] ?? 16);
+  const { pixels, isWindowed, notes } = leveled(parts);
   if (!isWindowed) notes.push(...mend({ depth: locations.length, height, width, pixels }, bits));
   const allNotes = [...new Set([...frameNotes(parts), ...ordering, ...ignored, ...notes])];
+  const color = jointColor(parts.map((part) => part.color));
   const unit = isWindowed ? unitOf(parts) : undefined;
-  return { ...about, depth: locations.length, height, width, aspect, pixels, notes: allNotes, unit };
+  return { ...about, depth: locations.length, height, width, aspect, pixels, color, notes: [...allNotes, ...tintNotes(color)], unit };
 }
 
 /** What is odd about the files, each once. */
@@ -71,18 +71,18 @@ function frameNotes(parts: DicomPart[]): string[] {
 }
 
 /** All slices through their window, where each has one and that does not hide everything. */
-function leveled(parts: DicomPart[]): { pixels: Float32Array; notes: string[] } {
+function leveled(parts: DicomPart[]): { pixels: Float32Array; isWindowed: boolean; notes: string[] } {
   const all = (windowed: boolean) => {
     const planes = parts.map((part) => apply(part.pixels, part.levels, windowed));
     const pixels = new Float32Array(planes.reduce((sum, plane) => sum + plane.length, 0));
     planes.reduce((at, plane) => (pixels.set(plane, at), at + plane.length), 0);
     return pixels;
   };
-  if (!parts.every((part) => part.levels.window)) return { pixels: all(false), notes: [] };
+  if (!parts.every((part) => part.levels.window)) return { pixels: all(false), isWindowed: false, notes: [] };
   const [windowed, plain] = [all(true), all(false)];
   const hidden = hiddenByWindow(plain, windowed);
-  if (hidden === "") return { pixels: windowed, notes: [] };
-  return { pixels: plain, notes: [`the file's window hides ${hidden} and is not used`] };
+  if (hidden === "") return { pixels: windowed, isWindowed: true, notes: [] };
+  return { pixels: plain, isWindowed: false, notes: [`the file's window hides ${hidden} and is not used`] };
 }
 
 /** Drop ranges of padding that cover part of the head, with a note. `padding_covers_the_head` in `reader.py`. */

@@ -1,7 +1,7 @@
 /** Volumes as slices in radiological display: right is left, front or crown is up. `tumorlens/imaging/planes.py`. */
 import { InputError, type MedicalImage, type SliceLocation } from "../types";
 import { type Axis, orientation, type Placed } from "./affine";
-import { checkSides, finite, withoutValue } from "./gray";
+import { checkSides, type Color, finite, tintNotes, withoutValue } from "./gray";
 import { mend } from "./intensities";
 import { checkNoComputedMap, checkNoLabelMap } from "./label_map";
 import { lyingOf } from "./sides";
@@ -16,7 +16,9 @@ export interface Stored {
   name: string;
   /** For people: NIfTI. */
   format: string;
+  /** Of a sample: of one channel, where they are colours. */
   bits: number;
+  color: Color;
   /** In file order, the first axis fastest. */
   values: Float32Array;
   shape: Shape;
@@ -60,7 +62,7 @@ export function surplus([x, y, z]: Shape, voxelBytes: number, bytes: number): st
 
 /** Axial ones; those that were acquired where they lie too far apart for it. */
 export function slicesOf(stored: Stored): MedicalImage {
-  const { name, bits, values, shape, placed: { affine, isOriented, notes } } = stored;
+  const { name, bits, color, values, shape, placed: { affine, isOriented, notes } } = stored;
   const { plane, axes, note } = cutOf(affine, shape);
   const [x, y, z] = axes.map(({ axis }) => shape[axis]);
   const pixels = turned(values, shape, axes);
@@ -77,10 +79,10 @@ export function slicesOf(stored: Stored): MedicalImage {
   const finest = Math.min(rowMm, columnMm);
   const mended = mend(square, bits);
   return {
-    name, ...square, format: `${stored.format}, ${bits} bits`, aspect: 1, facts: [plane],
+    name, ...square, color, format: `${stored.format}, ${bits} bits`, aspect: 1, facts: [plane],
     ...lyingOn(affine, isOriented ? axes : null, plane), sources: [name],
     pixelMm: isStretched ? [finest, finest] : [rowMm, columnMm],
-    locations: locationsOn(affine, axes, shape, name), notes: [...about, ...mended],
+    locations: locationsOn(affine, axes, shape, name), notes: [...about, ...mended, ...tintNotes(color)],
   };
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import BlankImageError, InputError
-from tumorlens.imaging.gray import Samples, color_notes, finite, gray_bytes, luma, without_value
+from tumorlens.imaging.gray import Color, Samples, color_of, finite, gray_bytes, luma, without_value
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.label_map import check_no_label_map
@@ -29,9 +29,9 @@ def from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImag
     # Values beyond float32 become infinite here, and `finite` deals with those.
     with np.errstate(over="ignore", invalid="ignore"):
         mode = "array" if pixels.ndim == 2 else "array RGB"
-        gray, colors = _gray(pixels), color_notes(pixels) if pixels.ndim == 3 else ()
-        image = MedicalImage(finite(gray, source), source, bits, mode)
-        return mended(image.remarked(*without_value(gray), *colors))
+        gray, color = _gray(pixels), color_of(pixels) if pixels.ndim == 3 else Color.GRAY
+        image = MedicalImage(finite(gray, source), source, bits, mode, color=color)
+        return mended(image.remarked(*without_value(gray)))
 
 
 def volume_from_array(pixels: NDArray[np.generic], source: str = SOURCE) -> MedicalImage:

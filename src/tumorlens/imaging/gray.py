@@ -1,6 +1,7 @@
 """From colour or odd numbers to finite gray: the arithmetic shared by files and arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from enum import IntEnum
 from typing import Final, overload
 
 import numpy as np
@@ -15,12 +16,6 @@ Samples = NDArray[np.float32] | NDArray[np.uint8]
 LARGEST: Final = 1e30
 """Magnitudes beyond are fill values such as FLT_MAX or damage, never intensities."""
 _STRIP_PIXELS: Final = 1 << 20
-COLORED: Final = (
-    "the image is coloured, like a computed map; the network was trained on gray images"
-)
-VIVID: Final = (
-    "the image is coloured all over, like a photograph or a computed map; give the gray image"
-)
 _LEAST_COLOR: Final = 0.125
 """Difference of the channels, as part of the brightest, from which a pixel has a colour."""
 _COLORED: Final = 0.2
@@ -36,6 +31,22 @@ _LOOKED_AT: Final = 4096
 """Pixels of an image that are looked at to see whether it is in colours."""
 
 
+class Color(IntEnum):
+    """How much of an image that is not black has a colour."""
+
+    GRAY = 0
+    """No more than text on it would."""
+    TINTED = 1
+    VIVID = 2
+    """Most of it has a strong colour, as no gray image has."""
+
+    @classmethod
+    def joint(cls, colors: Iterable["Color"]) -> "Color":
+        """That of the images of one volume: ``VIVID``, which rejects it, only if all are."""
+        found = set(colors) or {cls.GRAY}
+        return cls.VIVID if found == {cls.VIVID} else min(max(found), cls.TINTED)
+
+
 def gray_bytes(rgb: NDArray[np.generic]) -> NDArray[np.uint8]:
     """``luma`` of (H, W, 3) bytes, as bytes (H, W)."""
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
@@ -44,11 +55,8 @@ def gray_bytes(rgb: NDArray[np.generic]) -> NDArray[np.uint8]:
     return luma(rgb).astype(np.uint8)
 
 
-def color_notes(rgb: NDArray[np.generic]) -> tuple[str, ...]:
-    """A note where much of (..., 3) that is not black has a colour: more than text on it would.
-
-    It is ``VIVID`` if most has a strong one, which no gray image has; otherwise ``COLORED``.
-    """
+def color_of(rgb: NDArray[np.generic]) -> Color:
+    """How much of (..., 3), of any unit, has a colour."""
     rows = rgb.reshape(-1, *rgb.shape[-2:])
     step = max(1, int((rows.shape[0] * rows.shape[1] / _LOOKED_AT) ** 0.5))
     sample = rows[::step, ::step].astype(np.float32)
@@ -58,17 +66,9 @@ def color_notes(rgb: NDArray[np.generic]) -> tuple[str, ...]:
     not_black = int(visible.sum())
     vivid = int((visible & (difference >= _VIVID_COLOR * brightest)).sum())
     if not_black and vivid > _MOSTLY_VIVID * not_black:
-        return (VIVID,)
-    return (COLORED,) if int((difference > least).sum()) > _COLORED * not_black else ()
-
-
-def joint_notes(notes: Sequence[Sequence[str]]) -> list[str]:
-    """The notes of the images of one volume, each note once.
-
-    ``VIVID`` would reject all images, so one in colours among others only makes them coloured.
-    """
-    mixed = {} if all(VIVID in own for own in notes) else {VIVID: COLORED}
-    return list(dict.fromkeys(mixed.get(note, note) for own in notes for note in own))
+        return Color.VIVID
+    is_tinted = int((difference > least).sum()) > _COLORED * not_black
+    return Color.TINTED if is_tinted else Color.GRAY
 
 
 def luma(rgb: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -1,13 +1,16 @@
 """The one in-memory form of an image or a volume."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import VolumeError
 from tumorlens.imaging.facts import AcquisitionFacts
+from tumorlens.imaging.gray import Color
+
+TINTED: Final = "the image is coloured, like a computed map; the network was trained on gray images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class MedicalImage:
     """What DICOM, NIfTI, MGH or NRRD say of the acquisition; None for plain images."""
     remarks: tuple[str, ...] = ()
     """What is odd about the pixels, or was left out of a plain image: sentences for a person."""
+    color: Color = Color.GRAY
+    """How much of it was in colours."""
 
     @property
     def pixels(self) -> NDArray[np.float32]:
@@ -63,7 +68,8 @@ class MedicalImage:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know: gaps, duplicates, what was left out."""
-        return (*(self.facts.notes if self.facts else ()), *self.remarks)
+        tint = (TINTED,) if self.color is Color.TINTED else ()
+        return (*(self.facts.notes if self.facts else ()), *self.remarks, *tint)
 
     def remarked(self, *remarks: str) -> Self:
         """A copy with more remarks."""

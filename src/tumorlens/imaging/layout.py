@@ -1,4 +1,4 @@
-"""Images that are not one slice as a viewer shows it: inverted, several in one, or masks.
+"""Images that are not one slice as a viewer shows it: inverted, several in one, colours, masks.
 
 The network takes each for one head on dark air, and may be confident. Whoever sees the image
 sees at once what is wrong, so it is refused, with a word on what to do.
@@ -9,12 +9,15 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging.gray import Samples
+from tumorlens.imaging.gray import Color, Samples
 from tumorlens.imaging.label_map import evenness
 from tumorlens.imaging.quantiles import quantiles
 
 Floats = NDArray[np.float64]
 
+VIVID: Final = (
+    "the image is coloured all over, like a photograph or a computed map; give the gray image"
+)
 INVERTED: Final = "the air around the head is bright: an inverted image; invert it first"
 PANELS: Final = "shows several images side by side; use one image at a time"
 LABELS: Final = "has even areas of one brightness each: a mask or label map, not an image"
@@ -52,8 +55,10 @@ _EVEN: Final = 0.9
 """Part of the neighbours inside a mask that have the same value; of MR it is 0.3."""
 
 
-def refusal(samples: Samples) -> str:
+def refusal(samples: Samples, color: Color = Color.GRAY) -> str:
     """Why (H, W), of any unit, is not one slice on dark air; empty where it seems to be one."""
+    if color is Color.VIVID:
+        return VIVID
     step = max(1, max(samples.shape) // _SIDE)
     small = samples[::step, ::step]
     low, high = quantiles(small, (0.01, 0.99))

@@ -14,7 +14,7 @@ from nibabel.nifti2 import Nifti2Header
 from numpy.typing import NDArray
 
 from tumorlens.errors import CorruptInputError, UnsupportedFormatError
-from tumorlens.imaging.gray import LARGEST, color_notes
+from tumorlens.imaging.gray import LARGEST, Color, color_of
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
 from tumorlens.imaging.nifti_affine import placement
@@ -64,13 +64,13 @@ def read(data: bytes, source: str) -> Volume:
     raw, odd = as_meant(read_samples(stream, start, math.prod(shape), kind))
     colors = _colors(raw, shape[0])
     values = _real(raw, header) if colors is None else gray_of(colors).ravel()
-    odd += [] if colors is None else color_notes(colors)
+    color = Color.GRAY if colors is None else color_of(colors)
     voxels, without = checked(values.reshape(shape, order="F"), source, _volumes(header))
     notes = [*_notes(header), *([_OVERLONG] if end > start else []), *odd, *without]
     if _volumes(header) == 1:
         slice_bytes = shape[0] * shape[1] * kind.itemsize
         notes += surplus(stream, start + raw.nbytes, slice_bytes)
-    return Volume(voxels, placement(header, shape), bits_of(kind), mode_of(kind), notes)
+    return Volume(voxels, placement(header, shape), bits_of(kind), mode_of(kind), notes, color)
 
 
 def _start(header: Nifti1Header, version: int, source: str) -> int:

@@ -19,7 +19,7 @@ from tumorlens.imaging.affine import (
     sensible,
     usual,
 )
-from tumorlens.imaging.gray import color_notes
+from tumorlens.imaging.gray import Color, color_of
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
 from tumorlens.imaging.nrrd_header import MOST_LINES, Axes, Header
@@ -64,10 +64,10 @@ def read(data: bytes, source: str) -> Volume:
     raw, odd = _samples(data, header, axes, kind)
     values = real(raw) if axes.color is None else gray_of(raw[..., :3])
     voxels, without = checked(values.reshape(axes.shape, order="F"), source, axes.volumes)
-    odd += [] if axes.color is None else color_notes(raw[..., :3])
+    color = Color.GRAY if axes.color is None else color_of(raw[..., :3])
     notes = [*first_of(axes.volumes), *without, *odd]
     mode = mode_of(kind) if axes.color is None else "RGB"
-    return Volume(voxels, _placement(header, axes), bits_of(kind), mode, notes)
+    return Volume(voxels, _placement(header, axes), bits_of(kind), mode, notes, color)
 
 
 def _samples(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tumorlens.imaging.affine import LPS_TO_RAS, Placement
 from tumorlens.imaging.facts import DEFAULT_PLANE, AcquisitionFacts, SliceFacts, Vector, normal
+from tumorlens.imaging.gray import Color
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MIN_SIDE, check_sides
 from tumorlens.imaging.resample import square_pixels
@@ -59,6 +60,7 @@ class Volume(NamedTuple):
     bit_depth: int
     mode: str
     notes: list[str]
+    color: Color = Color.GRAY
 
 
 def cut(volume: Volume, plane: str, source: str) -> MedicalImage:
@@ -88,7 +90,9 @@ def cut(volume: Volume, plane: str, source: str) -> MedicalImage:
         notes=(*volume.notes, *volume.placement.notes, *otherwise),
     )
     pixels = slices if len(slices) > 1 else slices[0]
-    return MedicalImage(pixels, source, volume.bit_depth, volume.mode, spacing, facts)
+    return MedicalImage(
+        pixels, source, volume.bit_depth, volume.mode, spacing, facts, color=volume.color
+    )
 
 
 def _usable_plane(

@@ -6,7 +6,7 @@ several pages give a stack of all images.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -21,11 +21,11 @@ from tumorlens.errors import (
 )
 from tumorlens.imaging import deep, tiff
 from tumorlens.imaging.gray import (
+    Color,
     Samples,
-    color_notes,
+    color_of,
     finite,
     gray_bytes,
-    joint_notes,
     luma,
     without_value,
 )
@@ -65,6 +65,7 @@ class _Decoded(NamedTuple):
     bit_depth: int
     mode: str
     notes: tuple[str, ...] = ()
+    color: Color = Color.GRAY
 
     def noted(self, *notes: str) -> "_Decoded":
         return self._replace(notes=(*self.notes, *filter(None, notes)))
@@ -98,7 +99,7 @@ def decode(data: bytes, kind: str, source: str) -> MedicalImage:
         raise
     samples = finite(decoded.samples, source)
     check_no_label_map(samples, source)
-    image = MedicalImage(samples, source, decoded.bit_depth, decoded.mode)
+    image = MedicalImage(samples, source, decoded.bit_depth, decoded.mode, color=decoded.color)
     return image.remarked(*decoded.notes, *without_value(decoded.samples))
 
 
@@ -134,8 +135,8 @@ def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
                     f"{source}: pages of 16-bit colour; save them as gray or as single files"
                 )
             colors = _over_key(deep.decode(open_, _load, source), image)
-            decoded = _Decoded(_deep_gray(colors), 16, f"{image.mode};16")
-            return decoded.noted(*color_notes(colors[..., :3]))
+            color = color_of(colors[..., :3])
+            return _Decoded(_deep_gray(colors), 16, f"{image.mode};16", color=color)
         if len(pages) > 1:
             return _decode_stack(image, pages, source).noted(left_out)
         mode = image.mode
@@ -169,25 +170,27 @@ def _decode_page(image: Image.Image) -> _Decoded:
     samples, bit_depth = _resigned(loaded, layout) or _to_gray(loaded)
     swapped = _in_other_order(loaded)
     samples = samples if swapped is None else swapped
-    decoded = _Decoded(_invert(samples, bit_depth) if inverted else samples, bit_depth, mode)
-    return decoded.noted("" if swapped is None else SWAPPED, *_color_notes(loaded))
+    samples = _invert(samples, bit_depth) if inverted else samples
+    notes = () if swapped is None else (SWAPPED,)
+    return _Decoded(samples, bit_depth, mode, notes, _color(loaded))
 
 
-def _color_notes(image: Image.Image) -> tuple[str, ...]:
-    """``gray.color_notes`` of a few of its pixels."""
+def _color(image: Image.Image) -> Color:
+    """``color_of`` a few of its pixels."""
     if image.mode in (*_WIDE_MODES, "1", "L", "LA"):
-        return ()
+        return Color.GRAY
     size = [max(1, round(side * min(1, _LOOKED_AT / side))) for side in image.size]
     reduced = image.resize((size[0], size[1]), Image.Resampling.NEAREST).convert("RGBA")
     rgba = np.asarray(reduced)
-    return color_notes(rgba[..., :3] * (rgba[..., 3:] > 0))
+    return color_of(rgba[..., :3] * (rgba[..., 3:] > 0))
 
 
 def _decode_stack(image: Image.Image, pages: list[int], source: str) -> _Decoded:
     """Read ``pages`` into (D, H, W), one at a time."""
     stack: NDArray[np.float32] | None = None
     first: _Decoded | None = None
-    notes: list[Sequence[str]] = []
+    notes: dict[str, None] = {}
+    colors: list[Color] = []
     for index, page in enumerate(pages):
         image.seek(page)
         check_sides(*image.size, source)
@@ -204,10 +207,12 @@ def _decode_stack(image: Image.Image, pages: list[int], source: str) -> _Decoded
                 "do not form a stack; save them as single files"
             )
         stack[index] = decoded.samples
-        notes.append(decoded.notes)
+        notes |= dict.fromkeys(decoded.notes)
+        colors.append(decoded.color)
     assert stack is not None
     assert first is not None
-    return _Decoded(stack, first.bit_depth, first.mode, (*joint_notes(notes), *_notes(image)))
+    all_notes = (*notes, *_notes(image))
+    return _Decoded(stack, first.bit_depth, first.mode, all_notes, Color.joint(colors))
 
 
 def _load(image: Image.Image) -> Image.Image:

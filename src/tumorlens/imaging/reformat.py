@@ -54,7 +54,12 @@ def along_plane(image: MedicalImage, plane: str) -> MedicalImage:
         acquired=facts.slices,
         notes=(*facts.notes, note),
     )
-    return replace(reformatted, facts=described, remarks=image.remarks)
+    return replace(
+        image,
+        samples=reformatted.samples,
+        pixel_spacing_mm=reformatted.pixel_spacing_mm,
+        facts=described,
+    )
 
 
 def _is_close(slices: Sequence[SliceFacts], affine: Matrix) -> bool:

@@ -16,7 +16,6 @@ from tumorlens.cores import available_cores
 from tumorlens.imaging import layout, reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.facts import AcquisitionFacts
-from tumorlens.imaging.gray import VIVID
 from tumorlens.imaging.image import MedicalImage, single
 from tumorlens.inference import conformal, gate
 from tumorlens.inference.decision import decide
@@ -63,7 +62,7 @@ class PreparedImage(msgspec.Struct, frozen=True):
     """Caveats of the image."""
     refusal: str = ""
     """Why it is rejected whatever the networks answer, such as several slices in one image
-    (``imaging.layout``) or vivid colours; otherwise empty."""
+    (``imaging.layout``); otherwise empty."""
     facts: AcquisitionFacts | None = None
     """What the file states about the acquisition."""
 
@@ -189,7 +188,7 @@ class Classifier:
         shape = image.height, image.width
         refusal = ""
         if not self._answer_all:
-            refusal = VIVID if VIVID in image.notes else layout.refusal(windowed.samples)
+            refusal = layout.refusal(windowed.samples, image.color)
         return PreparedImage(
             image.source, pixels, square, shape, gate_pixels, image.notes, refusal, image.facts
         )

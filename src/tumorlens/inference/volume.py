@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from tumorlens.bundle import WholeKind
 from tumorlens.errors import BlankImageError, InputError
-from tumorlens.imaging.gray import VIVID
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.inference.aggregation import aggregate
 from tumorlens.inference.brain_slices import Slices, is_upright_axial, locate_slices
@@ -154,9 +153,7 @@ def slice_of(image: MedicalImage, index: int) -> MedicalImage:
     """One slice as an image; the image itself if it is not a volume."""
     pixels = image.pixels[index] if image.is_volume else image.pixels
     source = f"{image.source} slice {index}" if image.is_volume else image.source
-    # The one note for which a slice is rejected.
-    remarks = (VIVID,) if VIVID in image.notes else ()
-    return MedicalImage(pixels, source, image.bit_depth, image.mode, remarks=remarks)
+    return MedicalImage(pixels, source, image.bit_depth, image.mode, color=image.color)
 
 
 def answer_image(

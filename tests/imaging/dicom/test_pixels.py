@@ -36,7 +36,7 @@ from tumorlens.errors import (
 )
 from tumorlens.imaging import encode, reader
 from tumorlens.imaging.formats import registry
-from tumorlens.imaging.gray import luma
+from tumorlens.imaging.gray import Color, luma
 
 Gray = NDArray[np.uint8]
 Write = Callable[..., bytes]
@@ -582,10 +582,10 @@ def test_baseline_jpeg_in_cells_of_16_bits(head: Gray, write_dicom: Write, store
     assert np.abs(wide - head).mean() < 3
 
 
-@pytest.mark.parametrize(("share", "is_told"), [(1.0, True), (0.05, False), (0.0, False)])
+@pytest.mark.parametrize(("share", "is_vivid"), [(1.0, True), (0.05, False), (0.0, False)])
 @pytest.mark.parametrize("storage", ["RGB", "PALETTE COLOR"])
-def test_images_in_colours_are_told_as_maps(
-    head: Gray, write_dicom: Write, share: float, is_told: bool, storage: str
+def test_images_in_colours_are_vivid(
+    head: Gray, write_dicom: Write, share: float, is_vivid: bool, storage: str
 ) -> None:
     """Gray stored as colour, and a few coloured letters on it, are no map."""
     gray_levels = np.arange(256, dtype=np.uint16) << 8
@@ -601,8 +601,8 @@ def test_images_in_colours_are_told_as_maps(
             for part, value in (("Descriptor", [256, 0, 16]), ("Data", table.tobytes()))
         }
         data = write_dicom(head, PhotometricInterpretation="PALETTE COLOR", **tables)
-    notes = reader.read_bytes(data).notes
-    assert ["the image is coloured" in note for note in notes] == [True] * is_told
+    image = reader.read_bytes(data)
+    assert (image.color, image.notes) == (Color.VIVID if is_vivid else Color.GRAY, ())
 
 
 @pytest.mark.parametrize("is_swapped", [True, False])

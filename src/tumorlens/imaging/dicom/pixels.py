@@ -33,7 +33,7 @@ from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
 from tumorlens.imaging.dicom.stored_values import SIGN_KNOWN, Description, stored_values
 from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
-from tumorlens.imaging.gray import color_notes, finite, luma
+from tumorlens.imaging.gray import Color, color_of, finite, luma
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.row_length import check_rows
 from tumorlens.imaging.sample_storage import are_words
@@ -76,6 +76,7 @@ class Plane(NamedTuple):
     """(H, W), larger is brighter."""
     remarks: tuple[str, ...] = ()
     """What is odd about its samples: sentences for people."""
+    color: Color = Color.GRAY
     unwindowed: NDArray[np.float32] | None = None
     """Some of it without the window that ``pixels`` went through, and ..."""
     windowed: NDArray[np.float32] | None = None
@@ -238,10 +239,9 @@ def _frames(
             yield _gray(transform, values, levels, source)._replace(remarks=remarks)
         else:
             colors = _colors(samples, described.photometric, dataset, source)
-            remarks = color_notes(colors)
             gray = luma(colors)
             check_rows(gray, source)
-            yield Plane(finite(gray, source), remarks)
+            yield Plane(finite(gray, source), color=color_of(colors))
     if count < described.frames:
         raise CorruptInputError(f"{source}: damaged DICOM ({count} of {described.frames} frames)")
 

@@ -16,7 +16,7 @@ from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import Levels, holds_more, read_frames
 from tumorlens.imaging.dicom.tags import whole
 from tumorlens.imaging.facts import AcquisitionFacts, normal, plane_of
-from tumorlens.imaging.gray import joint_notes
+from tumorlens.imaging.gray import Color
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.label_map import check_no_label_map
@@ -128,7 +128,8 @@ class _Reading:
         self.pixels = np.empty(shape, dtype=np.float32)
         self.is_read = np.zeros(len(stack.frames), dtype=np.bool_)
         self.failures: list[tuple[str, InputError]] = []
-        self._remarks: list[tuple[str, ...]] = []
+        self.colors: list[Color] = []
+        self._remarks: dict[str, None] = {}
         self._more_frames = False
         self._looked_at: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         self._paddings: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
@@ -136,6 +137,7 @@ class _Reading:
     def run(self, levels: Levels) -> None:
         """Read every file."""
         self.failures.clear()
+        self.colors.clear()
         self._looked_at.clear()
         self._paddings.clear()
         self.is_read[:] = False
@@ -159,7 +161,8 @@ class _Reading:
                 raise CorruptInputError(f"{name}: changed while it was read")
             self.pixels[slots[index]] = pixels
             self.is_read[slots[index]] = True
-            self._remarks.append(plane.remarks)
+            self.colors.append(plane.color)
+            self._remarks |= dict.fromkeys(plane.remarks)
             if plane.stored is not None and plane.padding is not None:
                 self._paddings.append((plane.stored.ravel(), plane.padding.ravel()))
             if plane.unwindowed is not None and plane.windowed is not None:
@@ -169,7 +172,7 @@ class _Reading:
 
     def remarks(self) -> list[str]:
         """What is odd about the pixels of the files, each once."""
-        return [*joint_notes(self._remarks), *([_MORE_FRAMES] if self._more_frames else [])]
+        return [*self._remarks, *([_MORE_FRAMES] if self._more_frames else [])]
 
     def padding_covers_the_head(self) -> bool:
         """Whether the range of padding takes part of the head, by all slices together."""
@@ -206,6 +209,7 @@ def _image(stack: Stack, header: Header, reading: _Reading, notes: Sequence[str]
         mode=header.mode,
         pixel_spacing_mm=frames[0].spacing_mm,
         facts=_facts(stack, header.facts, frames, notes),
+        color=Color.joint(reading.colors),
     )
 
 
