@@ -60,8 +60,9 @@ export function wholeOf(item: Item, results: Result[]): Result | null {
   const uid = item.image?.origin?.series;
   const volumes = results.filter(isVolume).filter(({ slices }) => slices.length === item.results.length);
   const ofSeries = volumes.filter(({ series }) => uid !== undefined && series?.series_instance_uid === uid);
-  const own = ofSeries.find(({ slices }) => slices.every(({ along_mm }, slice) => isNear(along_mm, item.image?.locations[slice].alongMm)));
-  return own ?? ofSeries[0] ?? volumes[0] ?? results.find((result) => !isStudy(result)) ?? null;
+  const near = ofSeries.filter(({ slices }) => slices.every(({ along_mm }, slice) => isNear(along_mm, item.image?.locations[slice].alongMm)));
+  const own = near.find(({ path }) => path === item.image?.origin?.folder);
+  return own ?? near[0] ?? ofSeries[0] ?? volumes[0] ?? results.find((result) => !isStudy(result)) ?? null;
 }
 
 function isNear(first: number | null, second: number | null | undefined): boolean {

@@ -53,6 +53,8 @@ export interface Origin {
   sequence: string | null;
   /** The day of the acquisition, else that of the series or study: YYYYMMDD. */
   day: string | null;
+  /** Of its files, if those of the same UIDs in other folders are other volumes. */
+  folder: string | null;
   /** Whether it is a map, a projection, a localizer, or of another part of the body than the head. */
   outsideTraining: boolean;
 }

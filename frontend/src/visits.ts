@@ -19,7 +19,7 @@ export interface Examination {
 
 /** `series` state the same patient, or none. */
 export function examinationsOf(series: Item[]): Examination[] {
-  const patients = patientsOf(series);
+  const patients = patientsOf(series).flatMap((patient) => knownApart(patient, ({ image }) => image?.origin?.folder ?? null));
   return patients.flatMap((patient) => {
     const visits = visitsOf(patient);
     const notes = [...(patients.length > 1 ? [SEVERAL_PATIENTS] : []), ...(visits.length > 1 ? [SEVERAL_VISITS] : [])];

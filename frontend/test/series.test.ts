@@ -8,6 +8,8 @@ import { SIDE, slice } from "./made";
 
 const range = (count: number) => [...Array(count).keys()];
 
+const ORIGIN = { study: "1", patient: "p", series: "1", frame: null, sequence: null, day: null, folder: null, outsideTraining: false };
+
 /** Two volumes in one series, the second `apart` millimetres beside the first. */
 function pair(traits: [string, number | string][], apart: number): DicomPart[] {
   return traits.flatMap(([key, value], part) => range(5).map((z) =>
@@ -72,6 +74,49 @@ describe("volumes of one series", () => {
     const [{ notes }] = group(range(2).flatMap((part) => range(5).map((z) => slice(`${z}-${part}`, 3 * z, part))));
     expect(notes[1]).toContain("several volumes may be mixed");
   });
+});
+
+describe("several folders", () => {
+  const FOLDERS = "slices of this series lie in several folders, and form one volume only within each; each folder is a separate volume";
+
+  /** A folder for each list of positions, whose slices have its number as their value. */
+  const stored = (parts: number[][], more: (part: number, index: number) => Partial<DicomPart> = () => ({})) => parts.flatMap((places, part) => (
+    places.map((z, index) => slice(`case${part}/${index}`, z, part + 1, { instance: index, ...more(part, index) }))
+  ));
+  const every5 = (first: number) => range(6).map((index) => first + 5 * index);
+
+  test.each([0, 1.7, -3, 12.5])("that hold a volume each, the second from %i mm on, are separate", (first) => {
+    for (const more of [
+      () => ({}), (part: number) => ({ traits: new Map([["acquisition time", `1${part}0000`]]) }), (_: number, index: number) => ({ uid: `1.2.3.${index}` }),
+    ]) {
+      const images = group(stored([every5(0), every5(first)], more).map((part) => ({ ...part, origin: ORIGIN })));
+      expect(images.map(({ depth, pixels, origin }) => [depth, ...new Set(pixels), origin!.folder])).toEqual([[6, 1, "case0"], [6, 2, "case1"]]);
+      for (const { notes } of images) expect(notes).toContain(FOLDERS);
+    }
+  });
+
+  test("that repeat numbers are separate without positions", () => {
+    const parts = stored([every5(0), every5(0)], () => ({ placement: null }));
+    expect(summary(parts)).toEqual([[6, 1], [6, 2]]);
+    expect(group(parts)[0].notes[0]).toBe(FOLDERS);
+  });
+
+  test.each([[[[0, 5, 10], [15, 20, 25]]], [[[0, 10, 20], [5, 15, 25]]]])("that hold parts of one volume are joined: %j", (parts) => {
+    const [{ depth, notes }, ...others] = group(stored(parts));
+    expect([depth, notes, others]).toEqual([6, [], []]);
+  });
+
+  test("that hold copies are one volume", () => {
+    const parts = stored([every5(0), every5(0)], (_, index) => ({ uid: `1.2.3.${index}`, pixels: new Float32Array(SIDE * SIDE).fill(7) }));
+    const [{ depth, notes }, ...others] = group(parts);
+    expect([depth, notes, others]).toEqual([6, ["6 slices repeat the position of another and are left out"], []]);
+  });
+});
+
+test.each([1, 2])("two files of one UID, pixels of 1 and %i", (value) => {
+  const [{ depth, notes }] = group([1, value].map((own, index) => slice(`${index}`, 0, own, { uid: "1.2.3" })));
+  expect(depth).toBe(1);
+  expect(notes.some((note) => note.startsWith("another file has the same SOP Instance UID but other pixels"))).toBe(value === 2);
 });
 
 test.each<[Color[], Color]>([

@@ -7,8 +7,8 @@ import { decidingItem, Studies } from "../src/studies";
 import { SEVERAL_PATIENTS, SEVERAL_VISITS } from "../src/visits";
 
 /** A volume of one slice that is answered as a whole. */
-function item(series: string, path: string, share: number, patient = "P", day: string | null = null): Item {
-  const origin = { study: "1", patient, series, frame: null, sequence: null, day, outsideTraining: false };
+function item(series: string, path: string, share: number, patient = "P", day: string | null = null, folder: string | null = null): Item {
+  const origin = { study: "1", patient, series, frame: null, sequence: null, day, folder, outsideTraining: false };
   const image = { name: path, sources: [path], depth: 2, height: 1, width: 1, pixels: new Float32Array(2), origin } as Partial<MedicalImage> as MedicalImage;
   const whole = { path, decision: "detected", tumor_probability: share, slices: [] } as Partial<VolumePrediction> as VolumePrediction;
   return { ...itemOf(path, image, []), whole };
@@ -58,6 +58,21 @@ test.each<[string, string, string[]]>([
   const found = new Studies({} as never).examinationsOf(items[0], items);
   expect(found.map(({ members }) => members.map(({ name }) => name).join(""))).toEqual(expected);
   expect(found.map(({ notes }) => notes)).toEqual(expected.map(() => (expected.length > 1 ? [SEVERAL_PATIENTS] : [])));
+});
+
+test("volumes that only their folders tell apart are not one study", () => {
+  const items = ["case0", "case1"].map((folder) => item("1.1", folder, 0.5, "P", null, folder));
+  const found = new Studies({} as never).examinationsOf(items[0], items);
+  expect(found).toEqual(items.map((one) => ({ members: [one], notes: [SEVERAL_PATIENTS] })));
+});
+
+test("of two volumes in one place, an item gets the answer for the one of its folder", () => {
+  const answers = ["case0", "case1"].map((path) => (
+    { path, slices: [0, 5].map((along_mm) => ({ along_mm })), series: { series_instance_uid: "1.1" } } as Partial<VolumePrediction> as VolumePrediction
+  ));
+  const shown = item("1.1", "a", 0.9, "P", null, "case1");
+  shown.image!.locations = [0, 5].map((alongMm) => ({ path: "a", alongMm }));
+  expect(wholeOf(shown, answers)).toBe(answers[1]);
 });
 
 test("of two volumes of one series, an item gets the answer for the one whose slices it shows", () => {

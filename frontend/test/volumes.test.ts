@@ -127,7 +127,7 @@ test.each(studies)("$name: the same answer for the study", ({ fusion, series, ou
     answer,
     origin: {
       study: "1", patient: "", series: answer.series!.series_instance_uid!, frame: answer.series!.frame_of_reference_uid,
-      sequence: sequenceOfWords(answer.series!.description ?? "", "", ""), day: null,
+      sequence: sequenceOfWords(answer.series!.description ?? "", "", ""), day: null, folder: null,
       outsideTraining: outside_training[place],
     },
   }));

@@ -1,6 +1,6 @@
 """Volumes of one series are told apart, and never mixed slice by slice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -324,22 +324,82 @@ def test_the_component_that_only_an_element_of_ge_states(
     assert "component phase" in image.notes[0]
 
 
+def in_folders(
+    folder: Path,
+    write: Write,
+    parts: Sequence[Sequence[tuple[float, NDArray[np.uint16]]]],
+    tags: Callable[[int, int], dict[str, Any]] = lambda part, index: {},
+) -> Path:
+    """A folder for each of ``parts``, with slices at positions in millimetres."""
+    for part, slices in enumerate(parts):
+        (folder / f"case{part}").mkdir()
+        for index, (at, plane) in enumerate(slices):
+            own = {"SOPInstanceUID": f"1.2.{part}.{index + 1}", "InstanceNumber": index}
+            data = write(plane, **own | {"ImagePositionPatient": [0, 0, at]} | tags(part, index))
+            (folder / f"case{part}" / f"{index}").write_bytes(data)
+    return folder
+
+
+def at_5_mm(pixels: NDArray[np.uint16], first: float = 0.0) -> list[tuple[float, Any]]:
+    return [(first + 5.0 * index, plane) for index, plane in enumerate(pixels)]
+
+
+ALIKE: dict[str, Callable[[int, int], dict[str, Any]]] = {
+    "numbers": lambda part, index: {},
+    "times of their own": lambda part, index: {"AcquisitionTime": f"1{part}0000"},
+    "the same UIDs": lambda part, index: {"SOPInstanceUID": f"1.2.3.{index}"},
+}
+
+
+@pytest.mark.parametrize("first", [0.0, 1.7, -3.0, 12.5])
+@pytest.mark.parametrize("kind", ALIKE)
 def test_volumes_that_only_their_folders_tell_apart_are_separate(
+    tmp_path: Path,
+    write_dicom: Write,
+    volume: NDArray[np.uint16],
+    other: NDArray[np.uint16],
+    kind: str,
+    first: float,
+) -> None:
+    """Two patients after an anonymiser that gave both the same UIDs, anywhere in the scanner."""
+    parts = [at_5_mm(volume), at_5_mm(other, first)]
+    images = read_study(in_folders(tmp_path, write_dicom, parts, ALIKE[kind])).images
+    for image, pixels, name in zip(images, (volume, other), ("case0", "case1"), strict=True):
+        np.testing.assert_array_equal(image.pixels, pixels)
+        assert any(note.endswith("each folder is a separate volume") for note in image.notes)
+        assert image.facts is not None
+        assert image.facts.folder == str(tmp_path / name)
+
+
+def test_folders_that_repeat_numbers_are_separate_without_positions(
     tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], other: NDArray[np.uint16]
 ) -> None:
-    """Two patients after an anonymiser that gave both the same UIDs."""
-    for part, pixels in enumerate((volume, other)):
-        (tmp_path / f"case{part}").mkdir()
-        for index, plane in enumerate(pixels):
-            data = write_dicom(
-                plane, SOPInstanceUID=f"1.2.{part}.{index + 1}", InstanceNumber=index,
-                ImagePositionPatient=[0, 0, 5.0 * index],
-            )  # fmt: skip
-            (tmp_path / f"case{part}" / f"{index}").write_bytes(data)
-    images = read_study(tmp_path).images
+    parts = [at_5_mm(volume), at_5_mm(other)]
+    folder = in_folders(tmp_path, write_dicom, parts, lambda *_: {"ImagePositionPatient": None})
+    images = read_study(folder).images
     for image, pixels in zip(images, (volume, other), strict=True):
         np.testing.assert_array_equal(image.pixels, pixels)
-        assert image.notes[-1].endswith("each folder is a separate volume")
+        assert image.notes[0].endswith("each folder is a separate volume")
+
+
+@pytest.mark.parametrize("parts", [(slice(0, 3), slice(3, 6)), (slice(0, 6, 2), slice(1, 6, 2))])
+def test_a_volume_in_several_folders_is_one(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16], parts: tuple[slice, slice]
+) -> None:
+    stored = [at_5_mm(volume)[part] for part in parts]
+    (image,) = read_study(in_folders(tmp_path, write_dicom, stored)).images
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert image.notes == ()
+
+
+def test_copies_in_another_folder_are_no_volume(
+    tmp_path: Path, write_dicom: Write, volume: NDArray[np.uint16]
+) -> None:
+    parts = [at_5_mm(volume), at_5_mm(volume)]
+    folder = in_folders(tmp_path, write_dicom, parts, ALIKE["the same UIDs"])
+    (image,) = read_study(folder).images
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert image.notes == ("6 slices repeat the position of another and are left out",)
 
 
 def test_the_note_names_what_is_left_out(

@@ -238,6 +238,19 @@ def test_series_of_two_patients_are_not_one_study(
     assert len(results) == 2 + 5
 
 
+def test_volumes_that_only_their_folders_tell_apart_are_not_one_study(
+    classifier: Classifier, tmp_path: Path, write_series: Callable[..., list[bytes]]
+) -> None:
+    for folder, own in (("a", "1.2.7"), ("b", "1.2.8")):
+        (tmp_path / folder).mkdir()
+        tags = {"SeriesInstanceUID": "1.2.7", "StudyInstanceUID": "1.2", "PatientID": "A"}
+        for index, data in enumerate(write_series(4, series=own, **tags)):
+            (tmp_path / folder / f"{index}.dcm").write_bytes(data)
+    results = list(predict_inputs(classifier, find(str(tmp_path)).inputs))
+    assert [Path(one.path).name for one in results] == ["a", "b"]
+    assert all(isinstance(one, VolumePrediction) for one in results)
+
+
 @pytest.mark.parametrize(
     ("days", "visits"),
     [

@@ -11,7 +11,7 @@ import pytest
 from tests.server.wire import Start
 
 from tumorlens.server import predictor, scratch
-from tumorlens.server.renaming import Renaming, file_name
+from tumorlens.server.renaming import Renaming, places
 
 
 @pytest.fixture(autouse=True)
@@ -93,12 +93,23 @@ def test_a_temporary_folder_that_is_gone_is_told(
 
 
 def test_renaming() -> None:
-    renaming = Renaming("/tmp/x/study", ["a.png", "b.png"])
+    names = ["a.png", "b.png", "left/a.png", "right\\a.png", "left/b.png"]
+    assert places(names) == [
+        "00000/00000",
+        "00000/00001",
+        "00001/00002",
+        "00002/00003",
+        "00001/00004",
+    ]
+    renaming = Renaming("/tmp/x/study", names)
     told = {
-        "path": "/tmp/x/study/00001",
+        "path": "/tmp/x/study/00000/00001",
         "n": 1,
-        "of": ["/tmp/x/study: /tmp/x/study/00000 is", None],
+        "of": ["/tmp/x/study: /tmp/x/study/00001/00004 is in /tmp/x/study/00001", None],
+        "folder": "/tmp/x/study/00000",
     }
-    assert renaming(told) == {"path": "b.png", "n": 1, "of": ["study: a.png is", None]}
+    assert renaming(told) == {
+        "path": "b.png", "n": 1, "of": ["study: left/b.png is in left", None], "folder": "study",
+    }  # fmt: skip
     assert renaming.whole == "/tmp/x/study"
-    assert Renaming("/tmp/x/study", ["a.zip"]).whole.endswith(file_name(0))
+    assert Renaming("/tmp/x/study", ["a.zip"]).whole == "/tmp/x/study/00000/00000"

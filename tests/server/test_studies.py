@@ -87,3 +87,17 @@ def test_visits_are_told_apart_by_the_names_of_the_client(
     assert [study["path"] for study in studies] == ["ses-1", "ses-2"]
     members = [[member["path"] for member in study["members"]] for study in studies]
     assert members == [names[:2], names[2:]]
+
+
+def test_volumes_that_only_their_folders_tell_apart_are_separate(
+    client: httpx.Client, series: dict[str, bytes], head: NDArray[np.uint8]
+) -> None:
+    """As on a disk, two heads of the same UIDs and positions are not mixed."""
+    sent = [("files", (f"case0/{name}", data)) for name, data in series.items()]
+    sent += [
+        ("files", (f"case1/{place}", dicom(head.astype(np.uint16), position=4.0 * place)))
+        for place in range(8)
+    ]
+    records = client.post(ROUTE, files=sent).json()["predictions"]
+    assert [record["path"] for record in records] == ["case0/DOE^JANE", "case1"]
+    assert [len(record["slices"]) for record in records] == [8, 8]

@@ -11,6 +11,12 @@ export const AGENT = "contrast agent";
 export const IMAGE_TYPE = "image type";
 export const WINDOW = "window";
 export const NUMBER = "instance number";
+/** The trait that says where an image lies. It is no part of how it was taken. */
+export const FOLDER = "folder";
+const FOLDERS = "slices of this series lie in several folders, and form one volume only within each; each folder is a separate volume";
+/** Part of the distances that must be the usual one, up to a tenth, for slices to be one volume. */
+const REGULAR = 0.8;
+const SAME_DISTANCE = 0.1;
 
 export type Trait = number | string;
 /** How an image was taken: a name, as notes say it, and what the file states. */
@@ -41,6 +47,8 @@ export interface Volume {
   /** Those of other volumes at the same positions. */
   leftOut: number[];
   notes: string[];
+  /** Where they lie, if images of the series in other folders are other volumes. */
+  folder: string | null;
 }
 
 /** Tell volumes of one series apart; the first is the one to use. */
@@ -49,8 +57,19 @@ export function separate(traits: Traits[], along: number[], thicknessMm: number 
   const leftOut: number[] = [];
   const elsewhere: Volume[] = [];
   const notes: string[] = [];
-  const names = [...new Set([COMPONENT, ...traits.flatMap((stated) => [...stated.keys()])])];
-  for (const name of [...names.filter((candidate) => !isWeak(candidate)), ...names.filter(isWeak)]) {
+  let folder: string | null = null;
+  for (const name of namesOf(traits)) {
+    if (name === FOLDER) {
+      const [first, ...others] = folders(indices, traits, along);
+      if (others.length === 0) continue;
+      for (const group of others) {
+        const own = within(group, FOLDERS, traits, along, thicknessMm);
+        elsewhere.push(...own.map((volume) => ({ ...volume, folder: folderOf(group, traits) })));
+      }
+      [indices, folder] = [first, folderOf(first, traits)];
+      notes.push(FOLDERS);
+      continue;
+    }
     if (isWeak(name)) {
       const division = splitWhole(indices, traits, along, name, thicknessMm);
       indices = division.chosen;
@@ -67,12 +86,46 @@ export function separate(traits: Traits[], along: number[], thicknessMm: number 
     for (const [group, note] of division.elsewhere) elsewhere.push(...within(group, note, traits, along, thicknessMm));
   }
   const component = indices.length ? traits[indices[0]].get(COMPONENT) : undefined;
-  return [{ indices, leftOut, notes: [...oddComponent(component), ...notes] }, ...elsewhere];
+  return [{ indices, leftOut, notes: [...oddComponent(component), ...notes], folder }, ...elsewhere];
+}
+
+/** The component, others in the order of images, the folder, weak ones. */
+function namesOf(traits: Traits[]): string[] {
+  const names = [...new Set([COMPONENT, ...traits.flatMap((stated) => [...stated.keys()])])];
+  const ranks = [(name: string) => !isWeak(name) && name !== FOLDER, (name: string) => name === FOLDER, isWeak];
+  return ranks.flatMap((hasRank) => names.filter(hasRank));
+}
+
+/** The images of each folder, if each has one volume but all together do not; else `indices`. */
+function folders(indices: number[], traits: Traits[], along: number[]): number[][] {
+  const groups = [...grouped(indices, traits, FOLDER).values()];
+  const places = groups.map((group) => sortedDistinct(group.map((i) => along[i])));
+  const together = places.flat().sort((a, b) => a - b);
+  const extent = (sorted: number[]) => sorted[sorted.length - 1] - sorted[0];
+  const areAmong = places.reduce((sum, own) => sum + extent(own), 0) > extent(together);
+  return groups.length > 1 && areAmong && places.every(isEven) && !isEven(together) ? groups : [indices];
+}
+
+function folderOf(group: number[], traits: Traits[]): string {
+  return String(traits[group[0]].get(FOLDER));
+}
+
+function sortedDistinct(values: number[]): number[] {
+  return [...new Set(values)].sort((a, b) => a - b);
+}
+
+/** Whether sorted positions are those of a volume: enough, and nearly all equally far apart. */
+export function isEven(along: number[]): boolean {
+  if (along.length < FEWEST) return false;
+  const distances = along.slice(1).map((at, index) => at - along[index]);
+  const usual = median(distances);
+  return usual > 0 && distances.filter((distance) => Math.abs(distance - usual) <= SAME_DISTANCE * usual).length >= REGULAR * distances.length;
 }
 
 function within(group: number[], note: string, traits: Traits[], along: number[], thicknessMm: number | null): Volume[] {
   const volumes = separate(group.map((i) => traits[i]), group.map((i) => along[i]), thicknessMm);
-  return volumes.map(({ indices, leftOut, notes }) => ({
+  return volumes.map(({ indices, leftOut, notes, folder }) => ({
+    folder,
     indices: indices.map((i) => group[i]),
     leftOut: leftOut.map((i) => group[i]),
     notes: [...notes, ...(note ? [note] : [])],
@@ -246,7 +299,7 @@ function comesBefore(value: Trait, other: Trait): boolean {
 }
 
 function usualDistance(positions: number[]): number {
-  const sorted = [...new Set(positions)].sort((a, b) => a - b);
+  const sorted = sortedDistinct(positions);
   return median(sorted.slice(1).map((at, index) => at - sorted[index]));
 }
 

@@ -157,7 +157,7 @@ function originOf(set: DataSet, outsideTraining: boolean): Origin | undefined {
   const [description, sequence, agent] = ["x0008103e", "x00180024", "x00180010"].map((tag) => text(set, tag));
   return {
     study, patient: patientOf(set), series, frame: frame || null, outsideTraining,
-    sequence: sequenceOfWords(description, sequence, agent), day: dayOf(set),
+    sequence: sequenceOfWords(description, sequence, agent), day: dayOf(set), folder: null,
   };
 }
 

@@ -1,5 +1,5 @@
 /** Files whose series UIDs say something else than all the rest of them. `tumorlens/imaging/regroup.py`, line by line. */
-import { median } from "../preprocessing";
+import { isEven } from "./contrasts";
 import { type DicomPart, isPlaced } from "./dicom";
 import { groupBy } from "./groups";
 import { split } from "./slice_ordering";
@@ -9,8 +9,6 @@ const PARTS_NOTE = "the slices have several series UIDs; they are joined by pati
 const APART_NOTE = "files of several patients or studies have this series UID; each is treated as a separate series";
 const FEWEST = 3;
 const FEWEST_OF_A_STUDY = 2;
-const REGULAR = 0.8;
-const SAME_DISTANCE = 0.1;
 
 type Key = string | null;
 
@@ -87,10 +85,7 @@ function areSlices(files: DicomPart[], unplaced: boolean): boolean {
   if (placed.length < files.length) return unplaced && placed.length === 0 && files.every((file) => file.isMrStorage);
   const [largest] = split(placed);
   const along = largest.alongMm.filter((at) => at !== null);
-  const distances = along.slice(1).map((at, index) => at - along[index]);
-  const usual = median(distances);
-  if (!usual || largest.frames.length < FEWEST || along.length < largest.frames.length) return false;
-  return distances.filter((distance) => Math.abs(distance - usual) <= SAME_DISTANCE * usual).length >= REGULAR * distances.length;
+  return along.length === largest.frames.length && isEven(along);
 }
 
 function noted(file: DicomPart, note: string): DicomPart {

@@ -12,10 +12,12 @@ import { split, splitUnplaced, type Stack } from "./slice_ordering";
 import { withSquarePixels } from "./square";
 import { turnNote } from "./turn";
 
+const SAME_UID = "another file has the same SOP Instance UID but other pixels; which one is right is not stated";
+
 /** Captures that do not say where they lie, and files of several frames, are each one by themselves. */
 export function group(parts: DicomPart[]): MedicalImage[] {
   const series = [...groupBy(parts, ({ series: uid }) => uid).values()].flatMap(apart);
-  return joined(series).flatMap((files) => {
+  return joined(series).map(disputed).flatMap((files) => {
     const isSlice = (part: DicomPart) => part.isMrStorage && part.depth === 1;
     const slices = withPlaces(files.filter(isSlice));
     const others = files.filter((part) => !isSlice(part));
@@ -26,19 +28,32 @@ export function group(parts: DicomPart[]): MedicalImage[] {
   });
 }
 
+/** Those of one SOPInstanceUID and position but other pixels, with a note. `_with_uid_notes` in `series.py`. */
+function disputed(files: DicomPart[]): DicomPart[] {
+  const places = groupBy(files, (part) => `${part.uid} ${part.placement?.position.join()}`);
+  const others = [...places.values()].filter(([first, ...copies]) => first.uid && copies.some((copy) => !areEqual(first.pixels, copy.pixels)));
+  const disputing = new Set(others.flat());
+  return files.map((part) => (disputing.has(part) ? { ...part, isDisputed: true, notes: [...part.notes, SAME_UID] } : part));
+}
+
+function areEqual(one: Float32Array, other: Float32Array): boolean {
+  return one.length === other.length && one.every((value, at) => value === other[at]);
+}
+
 function alone(part: DicomPart): MedicalImage {
   const unplaced = "positions of the slices are not stated; they are in the order of the file";
   return finished(stacked([part], part.name, part.depth > 1 ? [unplaced] : []), [part]);
 }
 
-function join({ frames, alongMm, isByPosition, repeats, notes }: Stack<DicomPart>): MedicalImage {
+function join({ frames, alongMm, isByPosition, repeats, notes, folder: ownFolder }: Stack<DicomPart>): MedicalImage {
   const files = [...frames, ...repeats];
   const name = files.length === 1 ? frames[0].name : `${folder(frames[0])} (${files.length} files)`;
   const image = stacked(frames, name, notes);
   const locations = image.locations.map(({ path, centerMm }, slice) => (
     { path, alongMm: alongMm[slice], centerMm: isByPosition ? centerMm : null }
   ));
-  const joined = { ...image, locations, sources: files.map((part) => part.name) };
+  const origin = image.origin && { ...image.origin, folder: ownFolder };
+  const joined = { ...image, origin, locations, sources: files.map((part) => part.name) };
   const cut = isByPosition ? axial(joined, frames) : joined;
   return cut === joined ? finished(joined, frames) : cut;  // others are upright, with square pixels
 }

@@ -3,7 +3,7 @@
  * odd about them. `tumorlens/imaging/slice_ordering.py`, line by line; PS3.3 C.7.6.2.1.1.
  */
 import { median, quantile, roundHalfEven } from "../preprocessing";
-import { samePosition, separate, type Traits } from "./contrasts";
+import { FOLDER, samePosition, separate, type Traits, type Volume } from "./contrasts";
 import { groupBy } from "./groups";
 import { cross, dot, rounded, unit, type Vector } from "./vectors";
 
@@ -49,6 +49,8 @@ export interface Frame {
   traits?: Traits;
   /** SOPInstanceUID. */
   uid?: string;
+  /** Whether another file has its SOPInstanceUID and position but other pixels. */
+  isDisputed?: boolean;
 }
 
 export interface Stack<F extends Frame> {
@@ -60,6 +62,8 @@ export interface Stack<F extends Frame> {
   /** At the place of another, and left out. */
   repeats: F[];
   notes: string[];
+  /** Where its files lie, if slices of the series in other folders are other volumes. */
+  folder: string | null;
 }
 
 /** What stands in for the position. */
@@ -83,14 +87,24 @@ export function split<F extends Frame>(frames: F[]): Stack<F>[] {
 /** Frames of one series whose places are not stated, by SliceLocation, number or name. */
 export function splitUnplaced<F extends Frame>(frames: F[]): Stack<F>[] {
   const groups = groupBy(frames, ({ height, width }) => `${height} ${width}`);
-  return largestFirst([...groups.values()].flatMap((group) => {
-    const order = substitute(group, 1);
-    if (order) return bySubstitute(group, order, `positions of the slices are not stated; they are in the order of ${order.name}`);
-    if (group.length < FEWEST_WITHOUT_POSITIONS || areTimes(group)) {
-      return group.map((frame) => ({ frames: [frame], alongMm: [null], isByPosition: false, repeats: [], notes: [] }));
-    }
-    return bySubstitute(group, byName(group), UNORDERED);
-  }));
+  return largestFirst([...groups.values()].flatMap(unplacedVolumes));
+}
+
+/** Frames of one size, first divided by folder where numbers are repeated in each. */
+function unplacedVolumes<F extends Frame>(frames: F[]): Stack<F>[] {
+  const traits = foldersOf(frames).map((folder): Traits => new Map([[FOLDER, folder]]));
+  return separate(traits, frames.map(({ instance }) => instance ?? 0), null).flatMap(({ indices, notes, folder }) => (
+    unplaced(indices.map((i) => frames[i])).map((stack) => ({ ...stack, notes: [...notes, ...stack.notes], folder }))
+  ));
+}
+
+function unplaced<F extends Frame>(frames: F[]): Stack<F>[] {
+  const order = substitute(frames, 1);
+  if (order) return bySubstitute(frames, order, `positions of the slices are not stated; they are in the order of ${order.name}`);
+  if (frames.length < FEWEST_WITHOUT_POSITIONS || areTimes(frames)) {
+    return frames.map((frame) => ({ frames: [frame], alongMm: [null], isByPosition: false, repeats: [], notes: [], folder: null }));
+  }
+  return bySubstitute(frames, byName(frames), UNORDERED);
 }
 
 function largestFirst<F extends Frame>(stacks: Stack<F>[]): Stack<F>[] {
@@ -117,10 +131,10 @@ function bySubstitute<F extends Frame>(frames: F[], order: Order, note: string):
   if (order.inMm) return stacksByPosition(frames, order.along).map(noted);
   // Numbers go on from one volume to the next, so all that differ are taken for volumes.
   let separated = separate(frames.map(traitsOf), frames.map(() => 0), null);
-  if (separated[0].indices.length < FEWEST_WITHOUT_POSITIONS) separated = [{ indices: frames.map((_, i) => i), leftOut: [], notes: [] }];
-  return separated.map(({ indices, leftOut, notes }) => {
+  if (separated[0].indices.length < FEWEST_WITHOUT_POSITIONS) separated = [{ indices: frames.map((_, i) => i), leftOut: [], notes: [], folder: null }];
+  return separated.map(({ indices, leftOut, notes, folder }) => {
     const chosen = [...indices].sort((a, b) => order.along[a] - order.along[b]);
-    return noted({ frames: chosen.map((i) => frames[i]), alongMm: chosen.map(() => null), repeats: leftOut.map((i) => frames[i]), notes });
+    return noted({ frames: chosen.map((i) => frames[i]), alongMm: chosen.map(() => null), repeats: leftOut.map((i) => frames[i]), notes, folder });
   });
 }
 
@@ -130,14 +144,29 @@ function traitsOf(frame: Frame): Traits {
 
 /** One stack for each volume, by position. */
 function stacksByPosition<F extends Frame>(frames: F[], along: number[]): Stack<F>[] {
-  return separate(frames.map(traitsOf), along, frames[0].thicknessMm).map(({ indices, leftOut, notes }) => {
-    const stack = sorted(indices.map((i) => frames[i]), indices.map((i) => along[i]), notes);
-    return { ...stack, repeats: [...stack.repeats, ...leftOut.map((i) => frames[i])] };
+  const folders = foldersOf(frames);
+  const traits = frames.map((frame, index): Traits => new Map([...traitsOf(frame), [FOLDER, folders[index]]]));
+  return separate(traits, along, frames[0].thicknessMm).map((volume) => {
+    const stack = sorted(volume, frames, along);
+    return { ...stack, repeats: [...stack.repeats, ...volume.leftOut.map((i) => frames[i])] };
   });
 }
 
-function sorted<F extends Frame>(frames: F[], along: number[], known: string[]): Stack<F> {
-  const placed = frames.map((frame, index) => ({ frame, at: along[index] }));
+/** The folder of each; that of the first for copies of it. */
+function foldersOf(frames: Frame[]): string[] {
+  const first = new Map<string, string>();
+  for (const frame of frames) if (!first.has(identity(frame))) first.set(identity(frame), frame.name.split("/").slice(0, -1).join("/"));
+  return frames.map((frame) => first.get(identity(frame))!);
+}
+
+/** What copies of a slice have alike. */
+function identity({ uid, isDisputed, name, placement }: Frame): string {
+  return uid && !isDisputed ? `${uid} ${placement?.position.join()}` : name;
+}
+
+function sorted<F extends Frame>(volume: Volume, all: F[], along: number[]): Stack<F> {
+  const frames = volume.indices.map((i) => all[i]);
+  const placed = volume.indices.map((i) => ({ frame: all[i], at: along[i] }));
   placed.sort((a, b) => a.at - b.at);
   const near = samePosition(placed.map(({ at }) => at), frames[0].thicknessMm);
   const clusters: (typeof placed)[] = [];
@@ -152,8 +181,8 @@ function sorted<F extends Frame>(frames: F[], along: number[], known: string[]):
   const alongMm = chosen.map(({ at }) => rounded(at));
   const distances = chosen.slice(1).map(({ at }, index) => at - chosen[index].at);
   const ambiguous = ambiguity(clusters.map((cluster) => cluster.map(({ frame }) => frame)));
-  const notes = [...known, ...repeated(repeats.length), ...ambiguous, ...spacing(distances, frames[0].thicknessMm)];
-  return { frames: chosen.map(({ frame }) => frame), alongMm, isByPosition: true, repeats, notes };
+  const notes = [...volume.notes, ...repeated(repeats.length), ...ambiguous, ...spacing(distances, frames[0].thicknessMm)];
+  return { frames: chosen.map(({ frame }) => frame), alongMm, isByPosition: true, repeats, notes, folder: volume.folder };
 }
 
 /** What tells more slices apart than their number of `positions` does: `_substitute` in Python. */
@@ -208,7 +237,7 @@ function byRank(first: Frame, second: Frame, byNameOnly = false): number {
 
 /** A note where nothing but their names tells slices at one position apart. */
 function ambiguity(clusters: Frame[][]): string[] {
-  const several = clusters.filter(([first, second]) => second && (!first.uid || first.uid !== second.uid));
+  const several = clusters.filter(([first, second]) => second && identity(first) !== identity(second));
   const alike = several.filter(([first, second]) => first.order.every((part, index) => part === second.order[index]));
   const areVolumes = several.length >= Math.max(FEWEST_WITHOUT_POSITIONS, SHARED * clusters.length);
   if (alike.length < FEWEST_AMBIGUOUS && !areVolumes) return [];

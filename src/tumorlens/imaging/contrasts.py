@@ -2,7 +2,8 @@
 
 A scanner stores magnitude and phase images, several echoes, b-values or time points as one series.
 Stacked by position they would be mixed slice by slice, and the answer would be about an image
-that was never acquired. So one of these volumes is used, and notes name the others.
+that was never acquired. So one of these volumes is used, and notes name the others. Anonymisers may
+leave several patients with the same UIDs, each in a folder: then each folder is a volume.
 """
 
 import re
@@ -41,6 +42,16 @@ IMAGE_TYPE: Final = "image type"
 DIMENSION: Final = "dimension"
 """A trait of this name and a number is one of the indices by which a file sorts its frames."""
 WINDOW: Final = "window"
+FOLDER: Final = "folder"
+"""The trait that says where an image lies. It is no part of how it was taken."""
+_FOLDERS: Final = (
+    "slices of this series lie in several folders, and form one volume only within each; each "
+    "folder is a separate volume"
+)
+_REGULAR: Final = 0.8
+"""Part of the distances that must be the usual one, for slices to be one volume."""
+_SAME_DISTANCE: Final = 0.1
+"""Relative difference up to which a distance is the usual one."""
 _TURNS: Final = frozenset({"acquisition time", "content time", "instance number", "frame number"})
 """Traits that may differ in each slice: volumes are acquired in turns, or one after the other."""
 _SAME_MM: Final = 0.01
@@ -61,6 +72,8 @@ class Volume(NamedTuple):
     indices: list[int]
     """Which of the given images."""
     notes: list[str]
+    folder: str | None = None
+    """Where they lie, if images of the series in other folders are other volumes."""
 
 
 def separate(
@@ -70,28 +83,34 @@ def separate(
 
     ``traits`` and ``along``, the position on the normal in millimetres, are those of each image.
     Of volumes at the same positions one is kept, and the notes name the others. Images of another
-    component or contrast that lie elsewhere, between the slices too, are volumes of their own.
+    component or contrast that lie elsewhere, between the slices too, are volumes of their own, as
+    are folders with one volume each.
     """
     stated = [dict(image_traits) for image_traits in traits]
     positions = np.asarray(along, dtype=np.float64)
     indices = list(range(len(stated)))
     elsewhere: list[Volume] = []
     notes: list[str] = []
+    folder: str | None = None
     for name in _names(traits):
-        if _is_weak(name):
+        if name == FOLDER:
+            first, *others = _folders(indices, stated, positions)
+            for group in others:
+                own = _within(group, _FOLDERS, traits, along, thickness_mm)
+                elsewhere += [part._replace(folder=_folder(group, stated)) for part in own]
+            if others:
+                indices, folder, notes = first, _folder(first, stated), [*notes, _FOLDERS]
+        elif _is_weak(name):
             indices, noted = _split_whole(indices, stated, positions, name, thickness_mm)
             notes += noted
-            continue
-        groups = _grouped(indices, stated, name)
-        if len(groups) < 2:
-            continue
-        split = _split(groups, positions, name, thickness_mm)
-        indices = split.indices
-        notes += split.notes
-        for group, note in split.elsewhere:
-            elsewhere += _within(group, note, traits, along, thickness_mm)
+        elif len(groups := _grouped(indices, stated, name)) > 1:
+            split = _split(groups, positions, name, thickness_mm)
+            indices = split.indices
+            notes += split.notes
+            for group, note in split.elsewhere:
+                elsewhere += _within(group, note, traits, along, thickness_mm)
     component = stated[indices[0]].get(COMPONENT) if indices else None
-    return [Volume(indices, [*_odd_component(component), *notes]), *elsewhere]
+    return [Volume(indices, [*_odd_component(component), *notes], folder), *elsewhere]
 
 
 def _within(
@@ -105,19 +124,52 @@ def _within(
     volumes = separate([traits[i] for i in group], [along[i] for i in group], thickness_mm)
     noted = [note] if note else []
     return [
-        Volume([group[i] for i in volume.indices], [*volume.notes, *noted]) for volume in volumes
+        volume._replace(indices=[group[i] for i in volume.indices], notes=[*volume.notes, *noted])
+        for volume in volumes
     ]
 
 
 def _names(traits: Sequence[Traits]) -> list[str]:
-    """All names of traits, in the order that images list them, the component first."""
+    """All names of traits: the component, others in the order of images, the folder, weak ones."""
     names = {COMPONENT: None} | {name: None for pairs in traits for name, _ in pairs}
-    return sorted(names, key=_is_weak)
+    return sorted(names, key=lambda name: (_is_weak(name), name == FOLDER))
 
 
 def _is_weak(name: str) -> bool:
     """Whether slices of one volume differ in it too; it splits whole volumes only."""
     return name in _TURNS or name.startswith((WINDOW, DIMENSION))
+
+
+def _folders(
+    indices: list[int],
+    stated: Sequence[Mapping[str, float | str]],
+    positions: NDArray[np.float64],
+) -> list[list[int]]:
+    """The images of each folder, if each has one volume but all together do not; else ``indices``.
+
+    A volume that was only stored in several folders is evenly spaced as a whole.
+    """
+    groups = [*_grouped(indices, stated, FOLDER).values()]
+    places = [np.unique(positions[group]) for group in groups]
+    together = np.sort(np.concatenate(places))
+    are_among = sum(float(np.ptp(own)) for own in places) > float(np.ptp(together))
+    if len(groups) > 1 and are_among and all(map(is_even, places)) and not is_even(together):
+        return groups
+    return [indices]
+
+
+def _folder(group: Sequence[int], stated: Sequence[Mapping[str, float | str]]) -> str:
+    return str(stated[group[0]][FOLDER])
+
+
+def is_even(along: NDArray[np.float64]) -> bool:
+    """Whether sorted positions are those of a volume: enough, and nearly all equally far apart."""
+    if len(along) < _FEWEST:
+        return False
+    distances = np.diff(along)
+    usual = float(np.median(distances))
+    near = np.abs(distances - usual) <= _SAME_DISTANCE * usual
+    return usual > 0 and float(near.mean()) >= _REGULAR
 
 
 def _split_whole(

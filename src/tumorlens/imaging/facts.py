@@ -52,6 +52,8 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     sop_class_uid: str | None = None
     patient: str | None = None
     """A hash of the patient's identifier, else name; empty if DICOM has neither, None elsewhere."""
+    folder: str | None = None
+    """Of its files, if those of the same UIDs in other folders are other volumes."""
     acquired_on: date | None = None
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from tumorlens.imaging.contrasts import is_even
 from tumorlens.imaging.dicom.header import Header
 from tumorlens.imaging.slice_ordering import split
 
@@ -28,9 +29,6 @@ APART_NOTE: Final = (
 _FEWEST: Final = 3
 _FEWEST_OF_A_STUDY: Final = 2
 """Files of a study within one series UID, from which they are a series of that study."""
-_REGULAR: Final = 0.8
-"""Part of the distances that must be the usual one, for slices to be one volume."""
-_SAME_DISTANCE: Final = 0.1
 
 _Files = list[Header]
 _Key = tuple[object, ...]
@@ -135,10 +133,7 @@ def _are_slices(headers: Sequence[Header], unplaced: bool) -> bool:
         return unplaced and are_slices and not any(frame.placed for frame in frames)
     largest = split(frames)[0]
     along = [frame.facts.along_mm for frame in largest.frames if frame.facts.along_mm is not None]
-    distances, usual = np.diff(along), largest.slice_spacing_mm
-    if usual is None or len(largest.frames) < _FEWEST:
-        return False
-    return bool((np.abs(distances - usual) <= _SAME_DISTANCE * usual).mean() >= _REGULAR)
+    return len(along) == len(largest.frames) and is_even(np.asarray(along))
 
 
 def _noted(header: Header, note: str) -> Header:

@@ -237,7 +237,8 @@ def _uid_and_position(header: Header) -> tuple[str | None, Vector | None]:
 
 def _noted(header: Header) -> Header:
     frames = tuple(
-        msgspec.structs.replace(frame, notes=(*frame.notes, SAME_UID)) for frame in header.frames
+        msgspec.structs.replace(frame, notes=(*frame.notes, SAME_UID), is_disputed=True)
+        for frame in header.frames
     )
     return msgspec.structs.replace(header, frames=frames)
 

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging.contrasts import Traits, Volume, same_position, separate
+from tumorlens.imaging.contrasts import FOLDER, Traits, Volume, same_position, separate
 from tumorlens.imaging.facts import SliceFacts, Vector, normal
 from tumorlens.imaging.turn import Turn
 from tumorlens.text import natural
@@ -50,10 +50,6 @@ _FEWEST_AMBIGUOUS: Final = 2
 """From so many positions with several slices that nothing distinguishes, volumes may be mixed."""
 _SHARED: Final = 0.5
 """Part of the positions at which each of several volumes has a slice."""
-_FOLDERS: Final = (
-    "other folders hold slices of this series at the same positions; each folder is a separate "
-    "volume"
-)
 _MORE: Final = 1.5
 """Positions are not plausible where SliceLocation distinguishes this many times more slices."""
 
@@ -87,6 +83,8 @@ class Frame(msgspec.Struct, frozen=True):
     """InStackPositionNumber (C.7.6.16.2.2)."""
     outside_training: bool = False
     """``AcquisitionFacts.outside_training`` of it."""
+    is_disputed: bool = False
+    """Whether another file has its SOP Instance UID and position but other pixels."""
     notes: tuple[str, ...] = ()
     """What is odd about its file: an element that is passed over."""
 
@@ -102,6 +100,8 @@ class Stack(msgspec.Struct, frozen=True):
     frames: tuple[Frame, ...]
     slice_spacing_mm: float | None
     notes: tuple[str, ...]
+    folder: str | None = None
+    """Where its files lie, if slices of the series in other folders are other volumes."""
 
 
 def split(frames: Sequence[Frame], *, keep_order: bool = False) -> list[Stack]:
@@ -159,18 +159,30 @@ def split_unplaced(frames: Sequence[Frame]) -> list[Stack]:
     groups: dict[tuple[int, int], list[Frame]] = {}
     for frame in frames:
         groups.setdefault(frame.shape, []).append(frame)
-    stacks: list[Stack] = []
-    for group in groups.values():
-        order = _substitute(group, distinct=1)
-        # Without any order they may be separate images, not slices of one volume.
-        if order is None and (len(group) < _FEWEST_WITHOUT_POSITIONS or _are_times(group)):
-            stacks.extend(Stack((frame,), None, ()) for frame in group)
-        elif order is None:
-            stacks.extend(_by_substitute(group, _by_name(group), _UNORDERED))
-        else:
-            note = f"positions of the slices are not stated; they are in the order of {order.name}"
-            stacks.extend(_by_substitute(group, order, note))
+    stacks = [stack for group in groups.values() for stack in _unplaced_volumes(group)]
     return sorted(stacks, key=lambda stack: -len(stack.frames))
+
+
+def _unplaced_volumes(frames: Sequence[Frame]) -> list[Stack]:
+    """Frames of one size, first divided by folder where numbers are repeated in each."""
+    folders = [((FOLDER, folder),) for folder in _folders(frames)]
+    parts = separate(folders, [frame.number or 0.0 for frame in frames], None)
+    return [
+        msgspec.structs.replace(stack, notes=(*part.notes, *stack.notes), folder=part.folder)
+        for part in parts
+        for stack in _unplaced([frames[index] for index in part.indices])
+    ]
+
+
+def _unplaced(frames: Sequence[Frame]) -> list[Stack]:
+    order = _substitute(frames, distinct=1)
+    # Without any order they may be separate images, not slices of one volume.
+    if order is None and (len(frames) < _FEWEST_WITHOUT_POSITIONS or _are_times(frames)):
+        return [Stack((frame,), None, ()) for frame in frames]
+    if order is None:
+        return _by_substitute(frames, _by_name(frames), _UNORDERED)
+    note = f"positions of the slices are not stated; they are in the order of {order.name}"
+    return _by_substitute(frames, order, note)
 
 
 def _are_times(frames: Sequence[Frame]) -> bool:
@@ -255,36 +267,31 @@ def _with_note(stack: Stack, note: str) -> Stack:
 
 def _stacks(frames: Sequence[Frame], along: Sequence[float]) -> list[Stack]:
     """One stack for each volume, by position."""
-    volumes = separate([frame.traits for frame in frames], along, frames[0].thickness_mm)
-    return [
-        _sorted([frames[i] for i in part.indices], [along[i] for i in part.indices], part.notes)
-        for volume in volumes
-        for part in _by_folder(volume, frames, along)
+    traits: list[Traits] = [
+        (*frame.traits, (FOLDER, folder))
+        for frame, folder in zip(frames, _folders(frames), strict=True)
     ]
+    volumes = separate(traits, along, frames[0].thickness_mm)
+    return [_sorted(volume, frames, along) for volume in volumes]
 
 
-def _by_folder(volume: Volume, frames: Sequence[Frame], along: Sequence[float]) -> list[Volume]:
-    """A volume for each folder, where nothing else tells slices at one position apart.
-
-    Anonymisers may leave several patients with the same UIDs, each in a folder.
-    """
-    folders: dict[str, list[int]] = {}
-    for index in volume.indices:
-        folders.setdefault(_folder(frames[index]), []).append(index)
-    if len(folders) < 2:
-        return [volume]
-    clusters = _clusters([along[i] for i in volume.indices], [frames[i] for i in volume.indices])
-    held = [[_folder(frame) for _, frame in cluster] for cluster in clusters]
-    is_once = all(len({*names}) == len(names) for names in held)
-    shared = sum(len(names) == len(folders) for names in held)
-    if not is_once or shared < _SHARED * len(held) or not _ambiguous(clusters):
-        return [volume]
-    return [Volume(indices, [*volume.notes, _FOLDERS]) for indices in folders.values()]
+def _folders(frames: Sequence[Frame]) -> list[str]:
+    """The folder of each; that of the first for copies of it."""
+    folders: dict[tuple[object, ...], str] = {}
+    return [folders.setdefault(_identity(frame), _folder(frame)) for frame in frames]
 
 
 def _folder(frame: Frame) -> str:
     path, member = frame.facts.path, frame.facts.member
     return os.path.dirname(path if member is None else f"{path}/{member}")  # noqa: PTH120
+
+
+def _identity(frame: Frame) -> tuple[object, ...]:
+    """What copies of a slice have alike."""
+    facts = frame.facts
+    if facts.sop_instance_uid is None or frame.is_disputed:
+        return facts.path, facts.member, facts.frame
+    return facts.sop_instance_uid, facts.frame, facts.position_mm
 
 
 def _alike(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -308,16 +315,18 @@ def _first_match(known: Sequence[tuple[float, ...]], axes: tuple[float, ...]) ->
     return int(np.argmax(near)) if near.any() else None
 
 
-def _sorted(frames: Sequence[Frame], along: Sequence[float], known: Sequence[str]) -> Stack:
-    """Sort by position; keep the first of several at one."""
-    clusters = _clusters(along, frames)
+def _sorted(volume: Volume, all_frames: Sequence[Frame], all_along: Sequence[float]) -> Stack:
+    """Sort the frames of ``volume`` by position; keep the first of several at one."""
+    frames = [all_frames[index] for index in volume.indices]
+    clusters = _clusters([all_along[index] for index in volume.indices], frames)
     chosen = [cluster[0] for cluster in clusters]
     distances = np.diff([at for at, _ in chosen])
     usual = float(np.median(distances)) if len(distances) else None
     repeated = len(frames) - len(chosen)
-    notes = [*known, *_repeats(repeated), *_ambiguous(clusters), *_gaps(distances, usual),
+    notes = [*volume.notes, *_repeats(repeated), *_ambiguous(clusters), *_gaps(distances, usual),
              *_uneven(distances, usual), *_sparse(usual, frames[0].thickness_mm)]  # fmt: skip
-    return Stack(tuple(_located(frame, at) for at, frame in chosen), usual, tuple(notes))
+    located = tuple(_located(frame, at) for at, frame in chosen)
+    return Stack(located, usual, tuple(notes), volume.folder)
 
 
 def _clusters(along: Sequence[float], frames: Sequence[Frame]) -> list[list[tuple[float, Frame]]]:
@@ -341,7 +350,7 @@ def _ambiguous(clusters: Sequence[Sequence[tuple[float, Frame]]]) -> list[str]:
     for cluster in clusters:
         if len(cluster) > 1:
             (_, first), (_, second) = cluster[:2]
-            is_copy = first.facts.sop_instance_uid == second.facts.sop_instance_uid is not None
+            is_copy = _identity(first) == _identity(second)
             alike += first.order == second.order and not is_copy
             several += not is_copy
     are_volumes = several >= max(_FEWEST_WITHOUT_POSITIONS, _SHARED * len(clusters))

@@ -33,9 +33,15 @@ def examinations(
     """Divide series by patient and visit; ``paths`` and ``facts`` have one element for each.
 
     Patients and days are those that files state. Where they state none, names of folders and files
-    such as ``sub-01`` and ``ses-02`` count (BIDS).
+    such as ``sub-01`` and ``ses-02`` count (BIDS). Volumes of equal UIDs that only their folders
+    distinguish may be of several patients too.
     """
-    patients = _equal(_patients(paths, facts))
+    folders = [None if series is None else series.folder for series in facts]
+    patients = [
+        [same[k] for k in patient]
+        for same in _equal(_patients(paths, facts))
+        for patient in _known_apart([folders[k] for k in same])
+    ]
     of_patients = (SEVERAL_PATIENTS,) * (len(patients) > 1)
     divided = []
     for patient in patients:

@@ -20,7 +20,7 @@ from tumorlens.server import scratch, tasks
 from tumorlens.server.admission import Ticket
 from tumorlens.server.metrics import Metrics
 from tumorlens.server.problems import no_room, no_worker
-from tumorlens.server.renaming import file_name
+from tumorlens.server.renaming import places
 from tumorlens.server.settings import MIB, Settings
 from tumorlens.server.tasks import EncodedRecord
 from tumorlens.server.uploads import Upload
@@ -178,5 +178,6 @@ async def _on_disk(uploads: Sequence[Upload]) -> AsyncIterator[Path]:
 
 
 def _write(folder: Path, uploads: Sequence[Upload]) -> None:
-    for number, upload in enumerate(uploads):
-        (folder / file_name(number)).write_bytes(upload.data)
+    for place, upload in zip(places([upload.name for upload in uploads]), uploads, strict=True):
+        (folder / place).parent.mkdir(exist_ok=True)
+        (folder / place).write_bytes(upload.data)

@@ -225,6 +225,7 @@ def _facts(
         column_direction=column,
         slice_spacing_mm=stack.slice_spacing_mm,
         slices=tuple(frame.facts for frame in frames),
+        folder=stack.folder,
         outside_training=any(frame.outside_training for frame in frames),
         notes=(*facts.notes, *_frame_notes(frames), *stack.notes, *notes),
     )
