@@ -70,22 +70,14 @@ function isNear(first: number | null, second: number | null | undefined): boolea
 }
 
 /** The answer of a study, from those of its series. */
-export async function studyInBrowser(uid: string, items: Item[], engine: Engine): Promise<StudyPrediction | null> {
+export async function studyInBrowser(path: string, uid: string, items: Item[], engine: Engine): Promise<StudyPrediction | null> {
   const series = items.flatMap((item): Series[] => {
     const answer = ownAnswer(item);
     const origin = item.image?.origin;
     if (!answer || isFailure(answer) || isStudy(answer) || !origin) return [];
     return [{ answer, origin }];
   });
-  return fuseStudy(commonFolder(items), uid, series, await engine.load(items[0].model));
-}
-
-/** The folder that all files come from; a word where there is none. */
-function commonFolder(items: Item[]): string {
-  const folders = items.map(({ files }) => (files[0]?.name ?? "").split("/").slice(0, -1));
-  const [first] = folders;
-  const shared = first.findIndex((part, index) => folders.some((folder) => folder[index] !== part));
-  return first.slice(0, shared < 0 ? first.length : shared).join("/") || "study";
+  return fuseStudy(path, uid, series, await engine.load(items[0].model));
 }
 
 export async function byServer(item: Item, deliver: Deliver): Promise<void> {

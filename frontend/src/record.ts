@@ -216,7 +216,7 @@ export interface SeriesFacts {
 
 /** The joint answer for the series of a study; it comes before theirs. */
 export interface StudyPrediction {
-  /** Where the study was found. */
+  /** Where the study was found: a folder or an archive, or the study's first file if other patients or visits lie there too. */
   path: string;
   /** `classified`: a tumour of a named kind, or no tumour. `detected`: a tumour whose kind is uncertain. `abstained`: it is uncertain whether there is a tumour (or, if no class means "no finding", of which kind it is). `rejected`: not a slice of head MRI. For a model with other classes, read finding instead of tumour. */
   decision: "abstained" | "classified" | "detected" | "rejected";

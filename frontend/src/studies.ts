@@ -15,7 +15,7 @@ export class Studies {
   /** What the study of `item` divides into; itself, where it belongs to none. */
   examinationsOf(item: Item, items: Item[]): Examination[] {
     const key = keyOf(item);
-    if (key === null) return [{ members: [item], notes: [] }];
+    if (key === null) return [{ path: item.name, members: [item], notes: [] }];
     return examinationsOf(items.filter((candidate) => keyOf(candidate) === key));
   }
 
@@ -42,13 +42,14 @@ export class Studies {
   }
 
   /** Ask once all members have their answers; null while there is none. */
-  async ask({ members, notes }: Examination, inside: boolean): Promise<StudyPrediction | null> {
+  async ask({ path, members, notes }: Examination, inside: boolean): Promise<StudyPrediction | null> {
     const study = keyOf(members[0]);
     if (study === null || members.length < 2 || members.some(({ results }) => results.includes(null))) return null;
     const uid = members[0].image!.origin!.study;
-    const found = inside ? await studyInBrowser(uid, members, this.engine) : (await this.sent(members)).find(isStudy);
+    const found = inside ? await studyInBrowser(path, uid, members, this.engine) : (await this.sent(members)).find(isStudy);
     if (!found) return null;
-    const answer = { ...found, notes: [...found.notes, ...notes] };
+    // The server knows nothing of other visits.
+    const answer = { ...found, path, notes: [...found.notes, ...notes] };
     for (const { id } of members) this.answers.set(id, { study, answer });
     return answer;
   }

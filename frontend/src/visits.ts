@@ -12,6 +12,8 @@ const SESSION = /(?:^|[/\\_])ses-([0-9A-Za-z+]+)(?=[/\\_.]|$)/g;
 const MOST_DAYS = 1;
 
 export interface Examination {
+  /** Where it was found: `fuse_examinations` in `tumorlens/inference/fusion.py`. */
+  path: string;
   members: Item[];
   /** Why they are not all series of the study. */
   notes: string[];
@@ -20,11 +22,32 @@ export interface Examination {
 /** `series` state the same patient, or none. */
 export function examinationsOf(series: Item[]): Examination[] {
   const patients = patientsOf(series).flatMap((patient) => knownApart(patient, ({ image }) => image?.origin?.folder ?? null));
-  return patients.flatMap((patient) => {
+  const parts = patients.flatMap((patient) => {
     const visits = visitsOf(patient);
     const notes = [...(patients.length > 1 ? [SEVERAL_PATIENTS] : []), ...(visits.length > 1 ? [SEVERAL_VISITS] : [])];
-    return visits.map((members) => ({ members, notes }));
+    return visits.map((members) => ({ members, notes, folder: commonFolder(members) }));
   });
+  return parts.map((part) => {
+    const { members, notes, folder } = part;
+    const isShared = parts.some((other) => other !== part && [...other.folder, ""].join("/").startsWith([...folder, ""].join("/")));
+    return { members, notes, path: isShared ? firstFile(members) : folder.join("/") || "study" };
+  });
+}
+
+/** The parts of the path of the folder that all items come from. */
+function commonFolder(items: Item[]): string[] {
+  const folders = items.map((item) => sourcesOf(item)[0].split("/").slice(0, -1));
+  const [first] = folders;
+  const shared = first.findIndex((part, index) => folders.some((folder) => folder[index] !== part));
+  return first.slice(0, shared < 0 ? first.length : shared);
+}
+
+function firstFile(items: Item[]): string {
+  return items.flatMap(sourcesOf).reduce((first, name) => (name < first ? name : first));
+}
+
+function sourcesOf({ image, name }: Item): string[] {
+  return image?.sources.length ? image.sources : [name];
 }
 
 function patientsOf(series: Item[]): Item[][] {

@@ -60,10 +60,22 @@ test.each<[string, string, string[]]>([
   expect(found.map(({ notes }) => notes)).toEqual(expected.map(() => (expected.length > 1 ? [SEVERAL_PATIENTS] : [])));
 });
 
+test.each<[string, Array<[string, string]>, string[]]>([
+  ["folders", [["x/a", "20210304"], ["x/b", "20210304"], ["y/c", "20210310"]], ["x", "y"]],
+  ["files of one folder", [["x/b", "20210304"], ["x/a", "20210304"], ["x/c", "20210310"]], ["x/a", "x/c"]],
+  ["a folder in a folder", [["x/b", "20210304"], ["x/a", "20210304"], ["x/y/c", "20210310"]], ["x/a", "x/y"]],
+  ["files without a folder", [["b", "20210304"], ["a", "20210304"], ["x/c", "20210310"]], ["a", "x"]],
+  ["all of a study", [["b", "20210304"], ["a", "20210304"]], ["study"]],
+  ["folders of alike names", [["x/a", "20210304"], ["x2/b", "20210310"]], ["x", "x2"]],
+])("visits are named by their %s", (_, series, paths) => {
+  const items = series.map(([path, day]) => item(`1.${path}`, path, 0.5, "P", day));
+  expect(new Studies({} as never).examinationsOf(items[0], items).map(({ path }) => path)).toEqual(paths);
+});
+
 test("volumes that only their folders tell apart are not one study", () => {
   const items = ["case0", "case1"].map((folder) => item("1.1", folder, 0.5, "P", null, folder));
   const found = new Studies({} as never).examinationsOf(items[0], items);
-  expect(found).toEqual(items.map((one) => ({ members: [one], notes: [SEVERAL_PATIENTS] })));
+  expect(found.map(({ members, notes }) => [members, notes])).toEqual(items.map((one) => [[one], [SEVERAL_PATIENTS]]));
 });
 
 test("of two volumes in one place, an item gets the answer for the one of its folder", () => {

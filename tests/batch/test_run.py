@@ -94,6 +94,19 @@ def test_a_study_of_several_series_has_a_row(
     assert study["study_instance_uid"] == "1.2"
 
 
+def test_visits_in_one_folder_are_named_by_their_first_files(
+    tmp_path: Path, answer: Answer, write_series: Callable[..., list[bytes]]
+) -> None:
+    (tmp_path / "case").mkdir()
+    for number, day in enumerate(("20210304", "20210304", "20220304", "20220304")):
+        slices = write_series(2, series=f"1.2.{number}", StudyInstanceUID="1.2", StudyDate=day)
+        for index, data in enumerate(slices):
+            (tmp_path / "case" / f"{number}{index}.dcm").write_bytes(data)
+    answer(tmp_path / "case")
+    studies = [row["path"] for row in rows(tmp_path / "out") if row["level"] == "study"]
+    assert studies == [str(tmp_path / "case" / name) for name in ("00.dcm", "20.dcm")]
+
+
 def test_two_processes_make_the_same_parts(
     archive: Path, answer: Answer, once: Parts, tmp_path: Path
 ) -> None:

@@ -440,6 +440,19 @@ def test_a_volume_of_another_format_gets_the_same_answer(
         assert other["finding"] | {"path": ""} == first["finding"] | {"path": ""}
 
 
+def test_visits_in_one_folder_are_named_by_their_first_files(
+    run: Runner, tmp_path: Path, head: NDArray[np.uint8]
+) -> None:
+    for visit in (1, 2):
+        for kind in ("T1w", "T2w"):
+            (tmp_path / f"sub-01_ses-{visit}_{kind}.png").write_bytes(encode.png(head))
+    firsts = [str(tmp_path / f"sub-01_ses-{visit}_T1w.png") for visit in (1, 2)]
+    found = run(tmp_path, "--study", "--format", "csv").stdout
+    assert [row["path"] for row in csv.DictReader(io.StringIO(found))][:2] == firsts
+    table = run(tmp_path, "--study").stdout
+    assert table.count("study, from 2 series") == 2
+
+
 def test_volumes_in_csv_and_table(run: Runner, study: Path, folder: Path) -> None:
     found = run(study, folder / "a.png", "--format", "csv")
     volume, refused, image = csv.DictReader(io.StringIO(found.stdout, newline=""))

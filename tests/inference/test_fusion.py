@@ -235,6 +235,7 @@ def test_series_of_two_patients_are_not_one_study(
     members = [sorted(one.series_instance_uid or "" for one in found.members) for found in studies]
     assert sorted(members) == [["1.2.11", "1.2.8"], ["1.2.7", "1.2.9"]]
     assert all(found.notes[-1] == SEVERAL_PATIENTS for found in studies)
+    assert sorted(Path(found.path).name for found in studies) == ["11-0.dcm", "7-0.dcm"]
     assert len(results) == 2 + 5
 
 
@@ -287,7 +288,18 @@ def test_series_of_several_visits_are_not_one_study(
             ["ses-01/a", "ses-01/b", "ses-02/a", "ses-02/b"],
             {"ses-01": 2, "ses-02": 2}, SEVERAL_VISITS,
         ),
-        (["sub-1_ses-1_T1w", "sub-1_ses-1_T2w", "sub-1_ses-2_T1w"], {"": 2}, SEVERAL_VISITS),
+        (
+            [f"sub-1_ses-{visit}_{kind}" for visit in (1, 2) for kind in ("T2w", "T1w")],
+            {"sub-1_ses-1_T1w.png": 2, "sub-1_ses-2_T1w.png": 2}, SEVERAL_VISITS,
+        ),
+        (
+            ["sub-1_ses-1_T1w", "sub-1_ses-1_T2w", "sub-1_ses-2_T1w"],
+            {"sub-1_ses-1_T1w.png": 2}, SEVERAL_VISITS,
+        ),
+        (
+            ["ses-1_a", "ses-1_b", "x/ses-2_a", "x/ses-2_b"],
+            {"ses-1_a.png": 2, "x": 2}, SEVERAL_VISITS,
+        ),
         (
             ["sub-1/a", "sub-1/b", "sub-2/a", "sub-2/b"],
             {"sub-1": 2, "sub-2": 2}, SEVERAL_PATIENTS,

@@ -77,14 +77,21 @@ def test_a_study_without_images_is_a_422_with_the_clients_names(client: httpx.Cl
     assert tempfile.gettempdir() not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("form", "paths"),
+    [
+        ("ses-{}/{}.png", ["ses-1", "ses-2"]),
+        ("sub-1_ses-{}_{}.png", ["sub-1_ses-1_a.png", "sub-1_ses-2_a.png"]),
+    ],
+)
 def test_visits_are_told_apart_by_the_names_of_the_client(
-    client: httpx.Client, image: bytes
+    client: httpx.Client, image: bytes, form: str, paths: list[str]
 ) -> None:
-    names = [f"ses-{visit}/{name}.png" for visit in (1, 2) for name in "ab"]
+    names = [form.format(visit, name) for visit in (1, 2) for name in "ab"]
     sent = [("files", (name, image)) for name in names]
     records = client.post(ROUTE, files=sent).json()["predictions"]
     studies = [record for record in records if "members" in record]
-    assert [study["path"] for study in studies] == ["ses-1", "ses-2"]
+    assert [study["path"] for study in studies] == paths
     members = [[member["path"] for member in study["members"]] for study in studies]
     assert members == [names[:2], names[2:]]
 

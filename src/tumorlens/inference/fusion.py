@@ -95,13 +95,18 @@ def fuse_examinations(
 ) -> Iterator[tuple[StudyPrediction, list[int]]]:
     """``fuse_study`` for each patient and visit, with the indices of its series in ``answers``.
 
-    Normally a study is one visit of one patient, and ``path`` is where it was found.
+    Normally a study is one visit of one patient, and ``path`` is where it was found. Those that lie
+    in one folder with others are named by their first files.
     """
     parts = examinations([answer.path for answer in answers], facts)
-    for indices, notes in parts:
-        own = [answers[index] for index in indices]
-        where = path if len(parts) == 1 else study_path(own)
-        together = fuse_study(classifier, where, own, [facts[index] for index in indices])
+    members = [[answers[index] for index in indices] for indices, _ in parts]
+    folders = [study_path(own) for own in members]
+    for number, (indices, notes) in enumerate(parts):
+        own, stated = members[number], [facts[index] for index in indices]
+        others = folders[:number] + folders[number + 1 :]
+        is_shared = any(_is_within(other, folders[number]) for other in others)
+        where = _first_file(own, stated) if is_shared else folders[number]
+        together = fuse_study(classifier, where if others else path, own, stated)
         if together is not None:
             yield msgspec.structs.replace(together, notes=(*together.notes, *notes)), indices
 
@@ -113,6 +118,24 @@ def study_path(answers: Sequence[ImageAnswer]) -> str:
         return os.path.commonpath(paths)
     except ValueError:  # some absolute, some not; or none
         return paths[0] if paths else ""
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ""))  # noqa: PTH118
+
+
+def _first_file(answers: Sequence[ImageAnswer], facts: Sequence[AcquisitionFacts | None]) -> str:
+    """The first by name of the files that the answers are for."""
+    return min(
+        name
+        for answer, series in zip(answers, facts, strict=True)
+        for name in (_names(series) or [answer.path])
+    )
+
+
+def _names(series: AcquisitionFacts | None) -> list[str]:
+    parts = series.stored if series is not None else ()
+    return [part.path if part.member is None else f"{part.path}/{part.member}" for part in parts]
 
 
 def _weight(answer: ImageAnswer, used: _Member | None) -> SeriesWeight:

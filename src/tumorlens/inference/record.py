@@ -272,7 +272,15 @@ class SeriesWeight(_Part, frozen=True, kw_only=True):
 class StudyPrediction(_Answer, frozen=True, kw_only=True):
     """The joint answer for the series of a study; it comes before theirs."""
 
-    path: Annotated[str, Meta(description="Where the study was found.")]
+    path: Annotated[
+        str,
+        Meta(
+            description=(
+                "Where the study was found: a folder or an archive, or the study's first file "
+                "if other patients or visits lie there too."
+            )
+        ),
+    ]
     study_instance_uid: str | None
     finding: Annotated[
         Finding | None, Meta(description="That of the decisive series; null if there is none.")

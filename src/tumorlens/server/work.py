@@ -89,7 +89,7 @@ class _Work:
             ]
             whole = renaming(renaming.whole)
             for study, _ in fuse_examinations(self._classifier, whole, named, facts):
-                yield part(records.record(study))
+                yield part(renaming(records.record(study)))
         for path, error in listing.failures:
             yield part(renaming(records.record(Failure.from_error(path, error))))
 
