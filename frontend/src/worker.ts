@@ -2,7 +2,6 @@
 import type { BundleInfo, Network } from "./network";
 import type { Plane } from "./preprocessing";
 import { type DicomPart, NO_IMAGE, OWN_ANSWER } from "./reading/dicom";
-import { withoutLabelMaps } from "./reading/label_map";
 import { read } from "./reading/read";
 import { group } from "./reading/series";
 import { type Classified, type Failure, failureOf, type MedicalImage, type Stated } from "./types";
@@ -48,7 +47,7 @@ async function readAll(files: NamedBytes[]): Promise<Found> {
   }
   // Reports and spectra beside images are no failures; alone they are what was asked about.
   const alone = images.length + parts.length + failures.length + own === 0;
-  const series = withoutLabelMaps(group(parts));
+  const series = group(parts);
   return { images: [...images, ...series.images], failures: alone ? without : [...failures, ...series.failures], own };
 }
 

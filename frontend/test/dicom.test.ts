@@ -2,8 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { readDicom } from "../src/reading/dicom";
 import { luma, TINTED } from "../src/reading/gray";
-import { group } from "../src/reading/series";
-import { dicomImage, dicomPixels, type Element } from "./made";
+import { dicomImage, dicomPixels, type Element, imagesOf } from "./made";
 import { OTHER_SIGN, SWAPPED, WIDER } from "../src/reading/stored";
 
 const MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4";
@@ -39,7 +38,7 @@ describe("DICOM", () => {
     const colors = Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, place) => RAMP[Math.floor(place / 3)] * (place % 3 ? others : 1));
     const part = await readDicom("a", dicomImage([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors, photometric));
     expect(part.color).toBe(expected);
-    expect(group([part])[0]).toMatchObject({ color: expected, notes: expected === "tinted" ? [TINTED] : [] });
+    expect(imagesOf([part])[0]).toMatchObject({ color: expected, notes: expected === "tinted" ? [TINTED] : [] });
   });
 
   test.each([["PALETTE COLOR", 1], ["YBR_FULL", 3]])("%s is not read as if it were plain", async (photometric, samples) => {

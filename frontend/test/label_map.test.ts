@@ -1,8 +1,9 @@
 /** Volumes whose voxels name regions are refused: what tests/imaging/test_nifti.py asks of Python. */
 import { describe, expect, test } from "vitest";
-import { checkNoComputedMap, withoutLabelMaps } from "../src/reading/label_map";
+import { checkNoComputedMap } from "../src/reading/label_map";
 import { readNifti } from "../src/reading/nifti";
-import { type MedicalImage, locationsOf } from "../src/types";
+import { group } from "../src/reading/series";
+import { slice } from "./made";
 
 const SIDE = 32;
 const DEPTH = 4;
@@ -79,15 +80,17 @@ describe("a label map", () => {
     else expect(check).toThrow(`a ${name} map, not an image`);
   });
 
+  // Pixels of 1 x 2 mm: made square, labels would lie between each other.
   test("costs no other series its answer", () => {
-    const image = (name: string, labels: number[]): MedicalImage => ({
-      name, depth: 2, height: SIDE, width: SIDE, pixels: Float32Array.from({ length: 2 * SIDE * SIDE }, (_, place) => regions(labels)(place)),
-      color: "gray", format: "", aspect: 1, facts: [], sides: null, sources: [name], locations: locationsOf(name, 2), notes: [],
-    });
-    const found = withoutLabelMaps([image("mask", [0, 1]), image("head", [...Array(20).keys()])]);
-    expect(found.images.map(({ name }) => name)).toEqual(["head"]);
-    expect(found.failures).toEqual([
-      { path: "mask", error: { kind: "unsupported_format", message: "mask: a label map or mask, not an image (its only values are 0, 1)" } },
-    ]);
+    const series = (name: string, labels: number[]) => [0, 1].map((z) => slice(`${name}/${z}`, 3 * z, 0, {
+      pixels: Float32Array.from({ length: SIDE * SIDE }, (_, place) => labels[(place * 7 + Math.floor(place / 5)) % labels.length]),
+      series: name, seriesNumber: null, pixelMm: [1, 2],
+    }));
+    const found = group([...series("mask", [0, 1]), ...series("head", [...Array(20).keys()])]);
+    expect(found.images.map(({ name, width }) => [name, width])).toEqual([["head (2 files)", 2 * SIDE]]);
+    expect(found.failures).toEqual([{
+      path: "mask (2 files)",
+      error: { kind: "unsupported_format", message: "mask (2 files): a label map or mask, not an image (its only values are 0, 1)" },
+    }]);
   });
 });

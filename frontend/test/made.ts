@@ -1,6 +1,8 @@
 /** Files made for tests. */
 import type { DicomPart } from "../src/reading/dicom";
+import { group } from "../src/reading/series";
 import type { Vector } from "../src/reading/vectors";
+import type { MedicalImage } from "../src/types";
 
 /** Group, element, value representation, value; in the order of a file. */
 export type Element = [number, number, string, string | number];
@@ -54,16 +56,35 @@ function encoded([group, element, kind, value]: Element): number[] {
 
 export const SIDE = 32;
 
-/** A slice at `z` whose pixels are all `value`, as `readDicom` gives it. */
+/** Values of the last row of each slice, which others than labels have. */
+const RAMP = 1000;
+
+/** A slice at `z` whose pixels are all `value`, but for the last row, as `readDicom` gives it. */
 export function slice(name: string, z: number | null, value: number, more: Partial<DicomPart> = {}): DicomPart {
   const levels = { window: null, inverted: false, ends: 0, empty: null };
   const axes = { row: [1, 0, 0] as Vector, column: [0, 1, 0] as Vector };
   return {
-    name, depth: 1, height: SIDE, width: SIDE, pixels: new Float32Array(SIDE * SIDE).fill(value), color: "gray", bits: 8, format: "DICOM, 8 bits",
+    name, depth: 1, height: SIDE, width: SIDE, pixels: pixelsOf(value), color: "gray", bits: 8, format: "DICOM, 8 bits",
     aspect: 1, facts: [], sides: null, sources: [name], locations: [{ path: name, alongMm: null }], notes: [],
     series: "1", description: "", study: "1", patient: "p", reference: "", uid: name, seriesNumber: 3, siblings: "", isMrStorage: true,
     examination: [more.study ?? "1"],
     traits: new Map(), levels, placement: z === null ? null : { ...axes, position: [0, 0, z] }, thicknessMm: 3,
     order: [0], locationMm: null, instance: null, ...more,
   };
+}
+
+function pixelsOf(value: number): Float32Array {
+  return Float32Array.from({ length: SIDE * SIDE }, (_, at) => (at < SIDE * (SIDE - 1) ? value : RAMP + at));
+}
+
+/** The values of its slices, in order. */
+export function valuesOf({ pixels }: MedicalImage): number[] {
+  return [...new Set(pixels)].filter((value) => value < RAMP);
+}
+
+/** The volumes of a series, none of which may be refused. */
+export function imagesOf(parts: DicomPart[]): MedicalImage[] {
+  const { images, failures } = group(parts);
+  if (failures.length > 0) throw new Error(failures[0].error.message);
+  return images;
 }

@@ -1,8 +1,7 @@
 /** Thin sagittal and coronal series: what tests/imaging/test_reformat.py asks of Python. */
 import { describe, expect, test } from "vitest";
-import { group } from "../src/reading/series";
 import type { Vector } from "../src/reading/vectors";
-import { slice } from "./made";
+import { imagesOf, slice } from "./made";
 
 const [X, Y, Z] = [40, 38, 36];
 const range = (count: number) => [...Array(count).keys()];
@@ -27,7 +26,7 @@ function stored(plane: "sagittal" | "coronal", mm: number) {
 
 describe("series in slices that are not axial", () => {
   test.each(["sagittal", "coronal"] as const)("thin %s ones are cut into axial slices", (plane) => {
-    const [image] = group(stored(plane, 3));
+    const [image] = imagesOf(stored(plane, 3));
     expect([image.depth, image.height, image.width]).toEqual([Z, Y, X]);
     expect(range(Z * Y * X).every((at) => image.pixels[at] === value(at % X, Math.floor(at / X) % Y, Math.floor(at / (X * Y))))).toBe(true);
     expect(image.sides).toEqual({ left: "R", right: "L", top: "A", bottom: "P" });
@@ -38,7 +37,7 @@ describe("series in slices that are not axial", () => {
   });
 
   test("thick ones and gaps keep their slices", () => {
-    expect(group(stored("sagittal", 3.5))[0].depth).toBe(X);
-    expect(group(stored("sagittal", 3).filter((_, k) => k !== 20))[0].depth).toBe(X - 1);
+    expect(imagesOf(stored("sagittal", 3.5))[0].depth).toBe(X);
+    expect(imagesOf(stored("sagittal", 3).filter((_, k) => k !== 20))[0].depth).toBe(X - 1);
   });
 });

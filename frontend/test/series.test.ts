@@ -2,9 +2,8 @@
 import { describe, expect, test } from "vitest";
 import type { DicomPart } from "../src/reading/dicom";
 import { type Color, TINTED } from "../src/reading/gray";
-import { group } from "../src/reading/series";
 import { otherFormat, sniff } from "../src/reading/signatures";
-import { SIDE, slice } from "./made";
+import { imagesOf, SIDE, slice, valuesOf } from "./made";
 
 const range = (count: number) => [...Array(count).keys()];
 
@@ -17,15 +16,15 @@ function pair(traits: [string, number | string][], apart: number): DicomPart[] {
 }
 
 /** Depth, and the values that its slices hold. */
-const summary = (parts: DicomPart[]) => group(parts).map(({ depth, pixels }) => [depth, ...new Set(pixels)]);
+const summary = (parts: DicomPart[]) => imagesOf(parts).map((image) => [image.depth, ...valuesOf(image)]);
 
 describe("volumes of one series", () => {
   test.each([
     ["echo time", 10, 90], ["b-value", 0, 1000], ["description", "T1", "T2"], ["component", "magnitude", "phase"],
     ["image type", "ORIGINAL\\PRIMARY", "DERIVED\\SECONDARY"], ["time point", 1, 2], ["acquisition", 1, 2],
   ])("%s at the same positions: one is kept", (key, first, second) => {
-    const [image] = group(pair([[key, first], [key, second]], 0.2));
-    expect([image.depth, ...new Set(image.pixels)]).toEqual([5, 10]);
+    const [image] = imagesOf(pair([[key, first], [key, second]], 0.2));
+    expect([image.depth, ...valuesOf(image)]).toEqual([5, 10]);
     expect(image.notes).toHaveLength(1);
     expect(image.notes[0]).toMatch(/^5 slices with .* are left out$/);
     expect(image.sources).toHaveLength(10);
@@ -34,12 +33,12 @@ describe("volumes of one series", () => {
   test.each([["echo time", 10, 90], ["series number", "3", "4"], ["pixel size", "1", "2"], ["samples", "16-bit MONOCHROME2", "8-bit MONOCHROME2"]])("%s between each other: two", (key, first, second) => {
     const parts = pair([[key, first], [key, second]], 1.5);
     expect(summary(parts)).toEqual([[5, 10], [5, 20]]);
-    for (const { notes } of group(parts)) expect(notes[0]).toContain("each set is a separate volume");
+    for (const { notes } of imagesOf(parts)) expect(notes[0]).toContain("each set is a separate volume");
   });
 
   test("many between each other are named in one note", () => {
     const echoes = range(7).map((part) => 10 + 20 * part);
-    const images = group(echoes.flatMap((echo, part) => range(5).map((z) =>
+    const images = imagesOf(echoes.flatMap((echo, part) => range(5).map((z) =>
       slice(`${z}-${part}`, 7 * z + part, echo, { traits: new Map([["echo time", echo]]), thicknessMm: 5 }))));
     const note = (echo: number, others: string) =>
       `within one series, slices with echo time ${echo} and with echo time ${others} lie at different positions; each set is a separate volume`;
@@ -66,12 +65,12 @@ describe("volumes of one series", () => {
 
   test("volumes with numbers in no order are noted", () => {
     const numbers = [5, 0, 9, 2, 8, 1, 3, 7, 4, 6];
-    const [{ notes }] = group(numbers.map((order, at) => slice(`${at}`, 3 * (at >> 1), at % 2, { order: [order] })));
+    const [{ notes }] = imagesOf(numbers.map((order, at) => slice(`${at}`, 3 * (at >> 1), at % 2, { order: [order] })));
     expect(notes[1]).toContain("several volumes may be mixed");
   });
 
   test("what nothing tells apart is noted", () => {
-    const [{ notes }] = group(range(2).flatMap((part) => range(5).map((z) => slice(`${z}-${part}`, 3 * z, part))));
+    const [{ notes }] = imagesOf(range(2).flatMap((part) => range(5).map((z) => slice(`${z}-${part}`, 3 * z, part))));
     expect(notes[1]).toContain("several volumes may be mixed");
   });
 });
@@ -89,8 +88,8 @@ describe("several folders", () => {
     for (const more of [
       () => ({}), (part: number) => ({ traits: new Map([["acquisition time", `1${part}0000`]]) }), (_: number, index: number) => ({ uid: `1.2.3.${index}` }),
     ]) {
-      const images = group(stored([every5(0), every5(first)], more).map((part) => ({ ...part, origin: ORIGIN })));
-      expect(images.map(({ depth, pixels, origin }) => [depth, ...new Set(pixels), origin!.folder])).toEqual([[6, 1, "case0"], [6, 2, "case1"]]);
+      const images = imagesOf(stored([every5(0), every5(first)], more).map((part) => ({ ...part, origin: ORIGIN })));
+      expect(images.map((image) => [image.depth, ...valuesOf(image), image.origin!.folder])).toEqual([[6, 1, "case0"], [6, 2, "case1"]]);
       for (const { notes } of images) expect(notes).toContain(FOLDERS);
     }
   });
@@ -98,23 +97,23 @@ describe("several folders", () => {
   test("that repeat numbers are separate without positions", () => {
     const parts = stored([every5(0), every5(0)], () => ({ placement: null }));
     expect(summary(parts)).toEqual([[6, 1], [6, 2]]);
-    expect(group(parts)[0].notes[0]).toBe(FOLDERS);
+    expect(imagesOf(parts)[0].notes[0]).toBe(FOLDERS);
   });
 
   test.each([[[[0, 5, 10], [15, 20, 25]]], [[[0, 10, 20], [5, 15, 25]]]])("that hold parts of one volume are joined: %j", (parts) => {
-    const [{ depth, notes }, ...others] = group(stored(parts));
+    const [{ depth, notes }, ...others] = imagesOf(stored(parts));
     expect([depth, notes, others]).toEqual([6, [], []]);
   });
 
   test("that hold copies are one volume", () => {
-    const parts = stored([every5(0), every5(0)], (_, index) => ({ uid: `1.2.3.${index}`, pixels: new Float32Array(SIDE * SIDE).fill(7) }));
-    const [{ depth, notes }, ...others] = group(parts);
+    const parts = stored([every5(0), every5(0)], (_, index) => ({ uid: `1.2.3.${index}`, pixels: slice("", 0, 7).pixels }));
+    const [{ depth, notes }, ...others] = imagesOf(parts);
     expect([depth, notes, others]).toEqual([6, ["6 slices repeat the position of another and are left out"], []]);
   });
 });
 
 test.each([1, 2])("two files of one UID, pixels of 1 and %i", (value) => {
-  const [{ depth, notes }] = group([1, value].map((own, index) => slice(`${index}`, 0, own, { uid: "1.2.3" })));
+  const [{ depth, notes }] = imagesOf([1, value].map((own, index) => slice(`${index}`, 0, own, { uid: "1.2.3" })));
   expect(depth).toBe(1);
   expect(notes.some((note) => note.startsWith("another file has the same SOP Instance UID but other pixels"))).toBe(value === 2);
 });
@@ -123,26 +122,26 @@ test.each<[Color[], Color]>([
   [["gray", "gray", "gray"], "gray"], [["vivid", "vivid", "vivid"], "vivid"], [["vivid", "gray", "gray"], "tinted"],
   [["gray", "gray", "tinted"], "tinted"],
 ])("a volume of %s slices is %s", (colors, expected) => {
-  const [image] = group(colors.map((color, z) => slice(`${z}`, 3 * z, 1, { color })));
+  const [image] = imagesOf(colors.map((color, z) => slice(`${z}`, 3 * z, 1, { color })));
   expect([image.depth, image.color, image.notes]).toEqual([3, expected, expected === "tinted" ? [TINTED] : []]);
 });
 
 describe("series UIDs", () => {
   test.each([{}, { seriesNumber: null }])("each slice has one: they are joined, %o", (more) => {
-    const [image] = group(range(5).map((z) => slice(`${z}`, 3 * z, 1, { series: `1.${z}`, ...more })));
+    const [image] = imagesOf(range(5).map((z) => slice(`${z}`, 3 * z, 1, { series: `1.${z}`, ...more })));
     expect(image.depth).toBe(5);
     expect(image.notes[0]).toContain("each slice has its own series UID");
   });
 
   test.each([[true, [4]], [false, [1, 1, 1, 1]]])("without positions slices are joined (%s), captures are not", (isMrStorage, depths) => {
-    const images = group(range(4).map((at) => slice(`${at}`, null, 1, { series: `1.${at}`, instance: at, isMrStorage })));
+    const images = imagesOf(range(4).map((at) => slice(`${at}`, null, 1, { series: `1.${at}`, instance: at, isMrStorage })));
     expect(images.map(({ depth }) => depth)).toEqual(depths);
     expect(images.some(({ notes }) => notes.join().includes("they are joined"))).toBe(isMrStorage);
   });
 
   test("parts of one number are joined, irregular slices are not", () => {
     expect(summary(range(6).map((z) => slice(`${z}`, 3 * z, 1, { series: `1.${z % 2}` })))).toEqual([[6, 1]]);
-    expect(group([0, 1, 30, 70].map((z) => slice(`${z}`, z, 1, { series: `1.${z}` })))).toHaveLength(4);
+    expect(imagesOf([0, 1, 30, 70].map((z) => slice(`${z}`, z, 1, { series: `1.${z}` })))).toHaveLength(4);
   });
 
   test.each([
@@ -151,42 +150,42 @@ describe("series UIDs", () => {
   ])("one for two %s: they are told apart", (_, own) => {
     const parts = range(8).map((at) => slice(`${at}`, 3 * Math.floor(at / 2), at % 2, own(at % 2)));
     expect(summary(parts)).toEqual([[4, 0], [4, 1]]);
-    expect(group(parts)[0].notes[0]).toContain("several patients or studies");
+    expect(imagesOf(parts)[0].notes[0]).toContain("several patients or studies");
   });
 });
 
 describe("places", () => {
   test("a slice without one is placed by its number", () => {
-    const [image] = group(range(6).map((z) => slice(`${5 - z}`, z === 3 ? null : 3 * z, z, { instance: z + 1 })));
-    expect([...new Set(image.pixels)]).toEqual(range(6));
+    const [image] = imagesOf(range(6).map((z) => slice(`${5 - z}`, z === 3 ? null : 3 * z, z, { instance: z + 1 })));
+    expect(valuesOf(image)).toEqual(range(6));
     expect(image.notes).toEqual(["the slice's position is not stated; it is taken from InstanceNumber (in 1 of 6 slices)"]);
   });
 
   test("a slice that is placed has its middle and its sides", () => {
     const more = (z: number) => ({ instance: z, pixelMm: z === 0 ? null : [2, 1] as [number, number], sides: null });
-    const [{ locations: places, sides, headward }] = group(range(6).map((z) => slice(`${z}`, z === 0 ? null : 3 * z, z, more(z))));
+    const [{ locations: places, sides, headward }] = imagesOf(range(6).map((z) => slice(`${z}`, z === 0 ? null : 3 * z, z, more(z))));
     places[0].centerMm!.forEach((at, axis) => expect(at).toBeCloseTo([(SIDE - 1) / 2, SIDE - 1, 0][axis]));
     expect([sides, headward]).toEqual([{ left: "R", right: "L", top: "A", bottom: "P" }, 1]);
   });
 
   test("a slice that nothing places is one by itself", () => {
-    const images = group(range(6).map((z) => slice(`${z}`, z === 3 ? null : 3 * z, z)));
+    const images = imagesOf(range(6).map((z) => slice(`${z}`, z === 3 ? null : 3 * z, z)));
     expect(images.map(({ depth }) => depth)).toEqual([5, 1]);
     expect(images[1].notes[0]).toContain("answered by itself");
     const odd = slice("odd", null, 9, { instance: 3, height: SIDE + 1, pixels: new Float32Array(SIDE * (SIDE + 1)) });
-    const [, other] = group([...range(6).map((z) => slice(`${z}`, 3 * z, z, { instance: z })), odd]);
+    const [, other] = imagesOf([...range(6).map((z) => slice(`${z}`, 3 * z, z, { instance: z })), odd]);
     expect(other.notes[0]).toContain("answered by itself");
   });
 
   test("slices without any are in the order of their names", () => {
-    const [image] = group(range(12).map((z) => slice(`slice${z}`, null, z)));
-    expect([...new Set(image.pixels)]).toEqual(range(12));
+    const [image] = imagesOf(range(12).map((z) => slice(`slice${z}`, null, z)));
+    expect(valuesOf(image)).toEqual(range(12));
     expect(image.notes[0]).toContain("in the order of their names");
     expect(image.locations[0].alongMm).toBeNull();
   });
 
   test("positions in metres are not plausible", () => {
-    const [image] = group(range(5).map((z) => slice(`${z}`, 0.003 * z, z, { instance: z })));
+    const [image] = imagesOf(range(5).map((z) => slice(`${z}`, 0.003 * z, z, { instance: z })));
     expect(image.depth).toBe(5);
     expect(image.notes[0]).toContain("are not plausible; they are in the order of InstanceNumber");
   });

@@ -1,10 +1,9 @@
 /** Slices that are turned upright or resampled: what tests/imaging/test_turn.py asks of Python. */
 import { expect, test } from "vitest";
 import { readDicom } from "../src/reading/dicom";
-import { group } from "../src/reading/series";
 import { turnOf } from "../src/reading/turn";
 import type { Vector } from "../src/reading/vectors";
-import { dicomPixels, type Element, slice } from "./made";
+import { dicomPixels, type Element, imagesOf, slice } from "./made";
 
 const [HEIGHT, WIDTH] = [40, 32];
 const RAMP = Uint8Array.from({ length: HEIGHT * WIDTH }, (_, place) => place % 251);
@@ -45,7 +44,7 @@ test.each([
   ["0\\0\\-1\\1\\0\\0", "rotated by 90 degrees"], ["1\\0\\0\\0\\1\\0", null],
 ])("each pixel of slices along %s stays where it is", async (axes, how) => {
   const part = await read(axes, "1\\1.05");
-  const [image] = group([part]);
+  const [image] = imagesOf([part]);
   expect(image.notes).toEqual(how ? [`the slices are stored ${how}; they are turned upright`] : []);
   expect("AH").toContain(image.sides!.top);
   const numbers = axes.split("\\").map(Number);
@@ -63,8 +62,8 @@ test.each([
 
 test("turned slices of oblong pixels", async () => {
   const transposed = Uint8Array.from({ length: RAMP.length }, (_, at) => RAMP[(at % HEIGHT) * WIDTH + Math.floor(at / HEIGHT)]);
-  const [turned] = group([await read("0\\1\\0\\1\\0\\0", "1\\2", transposed, WIDTH, HEIGHT)]);
-  const [upright] = group([await read("1\\0\\0\\0\\1\\0", "2\\1")]);
+  const [turned] = imagesOf([await read("0\\1\\0\\1\\0\\0", "1\\2", transposed, WIDTH, HEIGHT)]);
+  const [upright] = imagesOf([await read("1\\0\\0\\0\\1\\0", "2\\1")]);
   expect([turned.height, turned.width, turned.pixelMm, turned.aspect]).toEqual([2 * HEIGHT, WIDTH, [1, 1], 1]);
   expect([...turned.pixels]).toEqual([...upright.pixels]);
   expect(upright.notes).toEqual(["pixels of 2 x 1 mm are not square; the slices are resampled to square ones"]);
@@ -72,23 +71,23 @@ test("turned slices of oblong pixels", async () => {
 
 test("a slice without a position is turned as the others", () => {
   const turn = { isExchanged: false, reversesRows: true, reversesColumns: false };
-  const upward = (name: string, z: number) => slice(name, z, 1, { turn, instance: z, width: 2, height: 2, pixels: Float32Array.of(3, 4, 1, 2) });
-  const unplaced = slice("d", null, 1, { instance: 9, width: 2, height: 2, pixels: Float32Array.of(1, 2, 3, 4) });
-  const [image] = group([upward("a", 0), upward("b", 3), upward("c", 6), unplaced]);
-  expect([...image.pixels]).toEqual([0, 1, 2, 3].flatMap(() => [3, 4, 1, 2]));
+  const upward = (name: string, z: number) => slice(name, z, 1, { turn, instance: z, width: 2, height: 4, pixels: Float32Array.of(7, 8, 5, 6, 3, 4, 1, 2) });
+  const unplaced = slice("d", null, 1, { instance: 9, width: 2, height: 4, pixels: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8) });
+  const [image] = imagesOf([upward("a", 0), upward("b", 3), upward("c", 6), unplaced]);
+  expect([...image.pixels]).toEqual([0, 1, 2, 3].flatMap(() => [7, 8, 5, 6, 3, 4, 1, 2]));
 });
 
 test.each([
   ["2\\1", 2, "; the slices are resampled to square ones"], ["100\\101", 1, null], ["0\\1", 1, null],
   ["9\\1", 1, ": the head looks stretched"],
 ])("pixels of aspect %s alone", async (ratio, rows, end) => {
-  const [image] = group([await readDicom("a", file([], [[0x0028, 0x0034, "IS", ratio]]))]);
+  const [image] = imagesOf([await readDicom("a", file([], [[0x0028, 0x0034, "IS", ratio]]))]);
   expect([image.height, image.width]).toEqual([rows * HEIGHT, WIDTH]);
   expect(image.notes).toEqual(end ? [`pixels of aspect ${ratio.replace("\\", ":")} are not square${end}`] : []);
 });
 
 test("an image that would become too large is noted", () => {
   const tall = slice("a", 0, 1, { height: 8000, width: 32, pixels: new Float32Array(8000 * 32), pixelMm: [0.9, 0.45] });
-  const [image] = group([tall]);
+  const [image] = imagesOf([tall]);
   expect([image.height, image.notes]).toEqual([8000, ["pixels of 0.9 x 0.45 mm are not square: the head looks stretched"]]);
 });

@@ -1,6 +1,6 @@
 /** Label maps, masks, maps of probabilities and distances: `tumorlens/imaging/label_map.py`. */
 import type { Plane } from "../preprocessing";
-import { type Failure, failureOf, InputError, type MedicalImage } from "../types";
+import { InputError, type MedicalImage } from "../types";
 
 type Voxels = Pick<MedicalImage, "pixels" | "depth" | "height" | "width">;
 
@@ -195,19 +195,4 @@ function sampled({ pixels, depth, height, width }: Voxels): { values: number[]; 
     }
   }
   return { values, faces };
-}
-
-/** The volumes that are images; each of the others is a failure of its own. */
-export function withoutLabelMaps(volumes: MedicalImage[]): { images: MedicalImage[]; failures: Failure[] } {
-  const images: MedicalImage[] = [];
-  const failures: Failure[] = [];
-  for (const image of volumes) {
-    try {
-      if (image.depth > 1) checkNoLabelMap(image);
-      images.push(image);
-    } catch (error) {
-      failures.push(failureOf(image.name, error));
-    }
-  }
-  return { images, failures };
 }

@@ -1,10 +1,11 @@
 /** DICOM files to volumes: grouped by series, each split into stacks. `tumorlens/imaging/series.py`. */
-import type { MedicalImage } from "../types";
+import { type Failure, failureOf, InputError, type MedicalImage } from "../types";
 import { type DicomPart, isPlaced } from "./dicom";
 import { apply, coversTheHead, hiddenByWindow } from "./grayscale";
 import { jointColor, tintNotes } from "./gray";
 import { groupBy } from "./groups";
 import { mend } from "./intensities";
+import { checkNoLabelMap } from "./label_map";
 import { withPlaces } from "./placing";
 import { axial } from "./reformat";
 import { apart, joined } from "./regroup";
@@ -14,10 +15,16 @@ import { turnNote } from "./turn";
 
 const SAME_UID = "another file has the same SOP Instance UID but other pixels; which one is right is not stated";
 
+interface Grouped {
+  images: MedicalImage[];
+  /** Series that are no images. */
+  failures: Failure[];
+}
+
 /** Captures that do not say where they lie, and files of several frames, are each one by themselves. */
-export function group(parts: DicomPart[]): MedicalImage[] {
+export function group(parts: DicomPart[]): Grouped {
   const series = [...groupBy(parts, ({ series: uid }) => uid).values()].flatMap(apart);
-  return joined(series).map(disputed).flatMap((files) => {
+  const read = joined(series).map(disputed).flatMap((files) => {
     const isSlice = (part: DicomPart) => part.isMrStorage && part.depth === 1;
     const slices = withPlaces(files.filter(isSlice));
     const others = files.filter((part) => !isSlice(part));
@@ -26,6 +33,20 @@ export function group(parts: DicomPart[]): MedicalImage[] {
     const alones = others.filter((part) => !isPlaced(part));
     return [...split(placed).map(join), ...splitUnplaced(unplaced).map(join), ...alones.map(alone)];
   });
+  const isRefused = (one: MedicalImage | Failure) => "error" in one;
+  return {
+    images: read.filter((one): one is MedicalImage => !isRefused(one)), failures: read.filter((one): one is Failure => isRefused(one)),
+  };
+}
+
+/** What `make` gives; a label map costs no other series its answer. */
+function made(name: string, make: () => MedicalImage): MedicalImage | Failure {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof InputError) return failureOf(name, error);
+    throw error;
+  }
 }
 
 /** Those of one SOPInstanceUID and position but other pixels, with a note. `_with_uid_notes` in `series.py`. */
@@ -40,14 +61,20 @@ function areEqual(one: Float32Array, other: Float32Array): boolean {
   return one.length === other.length && one.every((value, at) => value === other[at]);
 }
 
-function alone(part: DicomPart): MedicalImage {
+function alone(part: DicomPart): MedicalImage | Failure {
   const unplaced = "positions of the slices are not stated; they are in the order of the file";
-  return finished(stacked([part], part.name, part.depth > 1 ? [unplaced] : []), [part]);
+  return made(part.name, () => finished(stacked([part], part.name, part.depth > 1 ? [unplaced] : []), [part]));
 }
 
-function join({ frames, alongMm, isByPosition, repeats, notes, folder: ownFolder }: Stack<DicomPart>): MedicalImage {
+function join(stack: Stack<DicomPart>): MedicalImage | Failure {
+  const { frames, repeats } = stack;
+  const count = frames.length + repeats.length;
+  const name = count === 1 ? frames[0].name : `${folder(frames[0])} (${count} files)`;
+  return made(name, () => volumeOf(stack, name));
+}
+
+function volumeOf({ frames, alongMm, isByPosition, repeats, notes, folder: ownFolder }: Stack<DicomPart>, name: string): MedicalImage {
   const files = [...frames, ...repeats];
-  const name = files.length === 1 ? frames[0].name : `${folder(frames[0])} (${files.length} files)`;
   const image = stacked(frames, name, notes);
   const locations = image.locations.map(({ path, centerMm }, slice) => (
     { path, alongMm: alongMm[slice], centerMm: isByPosition ? centerMm : null }
@@ -72,11 +99,14 @@ function stacked(parts: DicomPart[], name: string, ordering: string[]): MedicalI
   const about = { name, format, facts, sides, headward, sources, locations, origin, pixelMm };
   const ignored = withoutFalsePadding(parts);
   const { pixels, isWindowed, notes } = leveled(parts);
-  if (!isWindowed) notes.push(...mend({ depth: locations.length, height, width, pixels }, bits));
+  const slices = { depth: locations.length, height, width, pixels };
+  // Before values are changed or pixels made square, which may interpolate between labels.
+  if (slices.depth > 1) checkNoLabelMap(slices);
+  if (!isWindowed) notes.push(...mend(slices, bits));
   const allNotes = [...new Set([...frameNotes(parts), ...ordering, ...ignored, ...notes])];
   const color = jointColor(parts.map((part) => part.color));
   const unit = isWindowed ? unitOf(parts) : undefined;
-  return { ...about, depth: locations.length, height, width, aspect, pixels, color, notes: [...allNotes, ...tintNotes(color)], unit };
+  return { ...about, ...slices, aspect, color, notes: [...allNotes, ...tintNotes(color)], unit };
 }
 
 /** What is odd about the files, each once. */
