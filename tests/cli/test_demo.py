@@ -134,9 +134,10 @@ def test_training_anew_makes_a_bundle_and_scores_it(
     assert json.loads((tmp_path / "out" / "demo.json").read_text())["bundle"]["trained_anew"]
 
 
-def test_without_torch_training_names_the_extra_and_nothing_else_needs_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["torch", "onnx", "safetensors"])
+def test_a_part_of_the_extra_is_not_enough_to_train(missing: str, tmp_path: Path) -> None:
     code = (
-        "import sys; sys.modules['torch'] = None\n"
+        f"import sys; sys.modules[{missing!r}] = None\n"
         "from tumorlens.cli.main import main\n"
         f"sys.argv = ['tumorlens', 'demo', '--train', '--output', {str(tmp_path / 'out')!r}]\n"
         "main()"

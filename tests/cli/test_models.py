@@ -1,9 +1,12 @@
 import json
+import sys
 
+import pytest
 from click.testing import CliRunner
 
 from tumorlens import bundle
 from tumorlens.cli.models import command
+from tumorlens.errors import install_command
 from tumorlens.networks.registry import ARCHITECTURES
 
 
@@ -28,3 +31,13 @@ def test_table_shows_the_same() -> None:
         assert name in result.stdout
     assert "parameters" in result.stdout  # whole, though nobody said how wide the page is
     assert "…" not in result.stdout
+
+
+def test_torch_alone_is_not_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "tumorlens.training.export", raising=False)
+    result = CliRunner().invoke(command)
+    assert result.exit_code == 0
+    assert install_command("train") in result.stderr
+    for name in bundle.SHIPPED:
+        assert name in result.stdout

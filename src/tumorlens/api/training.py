@@ -55,12 +55,11 @@ def train(
     ``SplitError``, ``CheckpointError``, ``OutputExistsError``.
     """
     with needing("train", "training"):
-        import torch  # noqa: F401 - only to see whether the extra is there
+        from tumorlens.training.runner import RunOptions, prepare_folder
+        from tumorlens.training.runner import train as run
     from tumorlens.bundle import BUNDLE_FOLDER
     from tumorlens.training.data import TrainingData
     from tumorlens.training.progress import EpochBar
-    from tumorlens.training.runner import RunOptions, prepare_folder
-    from tumorlens.training.runner import train as run
 
     folder = Path(out)
     config = _config(recipe, settings or {}, epochs, seed)

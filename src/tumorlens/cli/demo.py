@@ -52,7 +52,7 @@ def command(
     """
     if train:
         with needing("train", "tumorlens demo --train"):
-            import torch  # noqa: F401 - only to see whether the extra is there
+            import tumorlens.training.runner  # noqa: F401 - only to see whether the extra is there
     from threadpoolctl import threadpool_limits
 
     from tumorlens.demo import walkthrough

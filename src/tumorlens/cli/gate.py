@@ -43,9 +43,10 @@ def command(
     """
     with needing("train", "training"):
         import torch
+
+        from tumorlens.training import gate
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
-    from tumorlens.training import gate
     from tumorlens.training.cache import default_folder
     from tumorlens.training.data import Extra
 

@@ -1,6 +1,5 @@
 """``tumorlens models``: the networks and their cost, which is computed."""
 
-import importlib.util
 import json
 import sys
 from dataclasses import asdict, dataclass
@@ -11,7 +10,7 @@ import click
 
 from tumorlens.cli import options
 from tumorlens.cli.terminal import note, progress_console
-from tumorlens.errors import install_command
+from tumorlens.errors import MissingExtraError, needing
 
 _WIDE: Final = 200
 
@@ -42,10 +41,10 @@ def command(context: click.Context, style: str, image_size: int) -> None:
     if context.invoked_subcommand is not None:
         return
     rows = _bundles()
-    if importlib.util.find_spec("torch") is None:
-        note(f"architectures need an optional part: {install_command('train')}")
-    else:
+    try:
         rows += _architectures(image_size)
+    except MissingExtraError as missing:
+        note(str(missing))
     if style == "json":
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
     else:
@@ -98,9 +97,10 @@ def _bundles() -> list[_Row]:
 def _architectures(image_size: int) -> list[_Row]:
     from rich.progress import track
 
-    from tumorlens.networks import registry
-    from tumorlens.networks.sepsenet import SepSENet
-    from tumorlens.training.export import to_onnx
+    with needing("train", "listing the architectures"):
+        from tumorlens.networks import registry
+        from tumorlens.networks.sepsenet import SepSENet
+        from tumorlens.training.export import to_onnx
 
     rows = []
     networks = list(registry.ARCHITECTURES.items())

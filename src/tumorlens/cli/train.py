@@ -91,14 +91,13 @@ def command(
     groups.
     """
     with needing("train", "training"):
-        import torch  # noqa: F401 - only to see whether the extra is there
+        from tumorlens.training.runner import RunOptions, train
     from tumorlens.config import TrainConfig, recipe_path
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.training.cross_validation import train_folds
     from tumorlens.training.data import Extra, TrainingData
     from tumorlens.training.progress import EpochBar
-    from tumorlens.training.runner import RunOptions, train
 
     changes = {"seed": seed, "epochs": epochs}
     stated = [f"{key}={value}" for key, value in changes.items() if value is not None]
