@@ -6,7 +6,7 @@ from tests.answers import REASON, image, member, series, study, volume
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.inference.record import Failure, Finding, Result
-from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE
+from tumorlens.labels import BRAIN_TUMORS, RESEARCH_NOTICE, ClassInfo, ClassSet
 from tumorlens.reporting.table import elide, render
 from tumorlens.text import probability_percent
 
@@ -28,6 +28,27 @@ def test_no_line_is_wider_than_the_terminal(width: int, color: bool) -> None:
     told = " ".join(text.split())
     for word in ("slice-007.png", "b.png", "glioma", "No tumour seen", "85%", "failed", "corrupt"):
         assert word in told
+
+
+@pytest.mark.parametrize("width", [120, 140, 160])
+def test_every_class_has_its_column_where_they_fit(width: int) -> None:
+    heading, _, row, *_ = render([image(LONG)], width=width).splitlines()
+    for name in BRAIN_TUMORS.display_names.values():
+        assert name in heading
+    assert row.count("%") == len(BRAIN_TUMORS) + 1  # and that of the summary
+
+
+def test_columns_that_do_not_fit_are_left_out_together() -> None:
+    members = tuple(
+        ClassInfo(name=f"c{k}", display_name=f"a class with a long name {k}") for k in range(5)
+    )
+    model = msgspec.structs.replace(image().model, classes=ClassSet(members=members))
+    shares = {member.name: 0.2 for member in members}
+    one = msgspec.structs.replace(image("a.png"), model=model, probabilities=shares, label="c1")
+    heading, *_ = render([one], width=150).splitlines()
+    assert heading.split() == ["image", "decision", "answer"]
+    heading, *_ = render([one], width=220).splitlines()
+    assert "a class with a long name 4" in heading
 
 
 @pytest.mark.parametrize("width", [None, 160, 30])

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -33,6 +34,8 @@ _NARROW: Final = 72
 """Terminal columns below which a list is written instead of a table."""
 _LEAST_ANSWER: Final = 34
 """Fewest terminal columns for the summary, which is wrapped."""
+_LEAST_PATH: Final = 12
+"""Fewest for a path, which is shortened."""
 _UNBOUNDED: Final = 100_000
 _STYLES: Final = {
     CLASSIFIED: "bold",
@@ -80,28 +83,35 @@ def _list(results: Results, width: int) -> Iterator[RenderableType]:
 
 
 def _table(results: Results, width: int | None, console: Console) -> Table:
-    """Draw the table once without names, to compute the room for them."""
-    room = _UNBOUNDED
-    if width is not None:
-        room = width - console.measure(_draw(results, width, 0)).minimum
-    return _draw(results, width, max(room, 12))
+    """With a column for each class if they fit, and paths as long as the rest leaves room for."""
+    classes = _classes(results)
+    columns = classes if len(classes) <= _MOST_COLUMNS else None
+    if width is None:
+        return _draw(results, width, _UNBOUNDED, columns)
+
+    def room(columns: ClassSet | None) -> int:
+        return width - console.measure(_draw(results, width, 0, columns)).minimum
+
+    if columns and (width < _WIDE or room(columns) < _LEAST_PATH):
+        columns = None
+    return _draw(results, width, max(room(columns), _LEAST_PATH), columns)
 
 
-def _draw(results: Results, width: int | None, room: int) -> Table:
+def _draw(results: Results, width: int | None, room: int, classes: ClassSet | None) -> Table:
+    """``room``: columns for the paths; ``classes``: those that have a column."""
     table = Table(
         box=None if width is None else box.SIMPLE_HEAD, show_edge=False, header_style="bold"
     )
     table.add_column("image" if room else "", no_wrap=True)
     table.add_column("decision", no_wrap=True)
     table.add_column("answer", no_wrap=width is None, min_width=_LEAST_ANSWER)
-    classes = _classes(results)
-    every = (width is None or width >= _WIDE) and len(classes) <= _MOST_COLUMNS
-    for name in classes.display_names.values() if every else ():
-        table.add_column(printable(name), justify="right", no_wrap=True)
+    for name in map(printable, classes.display_names.values() if classes else ()):
+        # rich takes the longest word for the least width, even where nothing is wrapped.
+        table.add_column(name, justify="right", no_wrap=True, min_width=cell_len(name))
     for result in results:
         first, *below = _sentences(result, _UNBOUNDED)
         path = Text(elide(printable(result.path), room) if room else "")
-        cells = _probabilities(result, classes) if every else ()
+        cells = _probabilities(result, classes) if classes else ()
         table.add_row(path, Text(result.decision, style=_STYLES[result.decision]), first, *cells)
         for line in below:
             table.add_row("", "", line)
