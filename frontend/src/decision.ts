@@ -105,9 +105,8 @@ function presence(probabilities: number[], rule: Thresholds, classes: ClassSet):
     return { decision: "classified", label: no_finding, reason: "" };
   }
   if (1 - none >= tumor_threshold) return null;
-  const reason = `${finding} ${wholePercent(1 - none)}; ${aFinding(classes)} is reported if its `
-    + `probability is at least ${wholePercent(tumor_threshold)}, no ${finding} if its own probability is at least `
-    + `${wholePercent(notumor_threshold)}`;
+  const reason = `${finding} ${wholePercent(1 - none)}, no ${finding} ${wholePercent(none)}; ${aFinding(classes)} is `
+    + `reported from ${wholePercent(tumor_threshold)}, no ${finding} from ${wholePercent(notumor_threshold)}`;
   return { decision: "abstained", label: null, reason };
 }
 

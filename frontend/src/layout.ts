@@ -3,7 +3,7 @@ import { insideMargin } from "./margin";
 import { cut, type Plane, quantile } from "./preprocessing";
 
 export const VIVID = "the image is coloured all over, like a photograph or a computed map; give the gray image";
-export const INVERTED = "the air around the head is bright: an inverted image; invert it first";
+export const INVERTED = "has a bright background, as inverted images do; invert it first";
 export const PANELS = "shows several images side by side; use one image at a time";
 export const LABELS = "has even areas of one brightness each: a mask or label map, not an image";
 

@@ -101,6 +101,7 @@ class Page {
     this.selected = added[0] ?? this.selected;
     this.opened = this.selected;
     this.draw();
+    this.showSelected();
     if (own > 0) this.say(`Skipped ${own} ${own === 1 ? "file" : "files"} written by tumorlens.`);
     for (const item of added) if (!isDone(item)) this.ask(item);
   }
@@ -190,6 +191,11 @@ class Page {
     this.selected = item;
     this.opened = null;
     this.draw();
+    this.showSelected();
+  }
+
+  /** Scroll the list to the selected image. */
+  private showSelected(): void {
     byId("items").querySelector<HTMLElement>("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 

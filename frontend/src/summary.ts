@@ -4,7 +4,7 @@
  */
 import { roundHalfEven } from "./preprocessing";
 import { aFinding, BRAIN_TUMORS, classesOf, displayName } from "./classes";
-import { type ClassSet, type Decision, isFailure, type Result } from "./types";
+import { type Answer, type ClassSet, type Decision, isFailure, type Result } from "./types";
 
 const T1_CAVEAT = "Some tumours are hardly visible on plain T1.";
 const PART_CAVEAT = "Only part of the head was seen.";
@@ -34,7 +34,7 @@ export function summarize(
   if (decision === "rejected") return `Rejected: ${reason}.`;
   if (no_finding === null) return kindAlone(label, probabilities, classes);
   const findingPercent = wholePercent(1 - probabilities[no_finding]);
-  if (decision === "abstained") return `Uncertain whether there is ${aFinding(classes)} (${findingPercent}).`;
+  if (decision === "abstained") return `Uncertain whether there is ${aFinding(classes)} (probability ${findingPercent}).`;
   if (label === no_finding) {
     const isPlainT1 = sequence === "T1" && finding === BRAIN_TUMORS.finding;
     const caveats = [...(isPlainT1 ? [T1_CAVEAT] : []), ...(isPart ? [PART_CAVEAT] : [])];
@@ -68,6 +68,11 @@ export function wholePercent(share: number): string {
 
 function named(label: string, probabilities: Shares, classes: ClassSet): string {
   return `${displayName(classes, label)} ${wholePercent(probabilities[label])}`;
+}
+
+/** Why presence or kind is not reported, as a sentence; empty if it is, or if the summary says it. */
+export function reasonOf({ decision, reason }: Answer): string {
+  return decision === "rejected" || !reason ? "" : `${firstUpper(reason)}.`;
 }
 
 function firstUpper(words: string): string {

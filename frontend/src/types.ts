@@ -35,10 +35,17 @@ export interface MedicalImage {
   notes: string[];
   /** Height and width of a pixel in millimetres, where the file states them. */
   pixelMm?: [number, number] | null | undefined;
-  /** From `pixels` to the file's own values, where they differ: the file's value is slope * pixel + intercept. */
-  unit?: { slope: number; intercept: number } | undefined;
+  /** How window and level are shown, if not as `pixels` are. */
+  unit?: Unit | undefined;
   /** Of a series that belongs to a study. */
   origin?: Origin | undefined;
+}
+
+/** The value that is shown is slope * pixel + intercept: the file's own value or, with `%`, part of the file's window. */
+export interface Unit {
+  slope: number;
+  intercept: number;
+  symbol?: string;
 }
 
 /** What DICOM files say of the study and series that they belong to. */

@@ -22,7 +22,7 @@ const FORTY = classSet(Array.from({ length: 40 }, (_, k) => `kind_${k}`));
 describe("two classes", () => {
   test.each([
     [[0.95, 0.05], "classified", "no", "No finding seen (95%)."],
-    [[0.4, 0.6], "abstained", null, "Uncertain whether there is a finding (60%)."],
+    [[0.4, 0.6], "abstained", null, "Uncertain whether there is a finding (probability 60%)."],
     [[0.2, 0.8], "classified", "yes", "Yes likely (80%)."],
   ] as const)("%j", (shares, decision, label, words) => {
     expect(decide([...shares], RULE, true, YES_NO)).toMatchObject({ decision, label });
@@ -34,10 +34,10 @@ test("the article of a finding", () => {
   const abscess = classSet(["cyst", "pus", "no"], "no", "abscess");
   expect(aFinding(BRAIN_TUMORS)).toBe("a tumour");
   const held = decide([0.3, 0.3, 0.4], RULE, true, abscess);
-  expect(held.reason).toContain("; an abscess is reported if its probability is at least 70%, no abscess if");
+  expect(held.reason).toContain("; an abscess is reported from 70%, no abscess from");
   expect(decide([0.5, 0.4, 0.1], RULE, true, abscess).reason).toContain("given an abscess, cyst 56%");
   const shares = named([0.3, 0.3, 0.4], abscess);
-  expect(summarize("abstained", null, shares, "", null, abscess)).toBe("Uncertain whether there is an abscess (60%).");
+  expect(summarize("abstained", null, shares, "", null, abscess)).toBe("Uncertain whether there is an abscess (probability 60%).");
 });
 
 describe("kinds alone", () => {

@@ -20,7 +20,7 @@ describe("decide", () => {
 
   test("what is not stated says why", () => {
     expect(decide([0.3, 0.1, 0.5, 0.1], RULE).reason).toBe(
-      "tumour 50%; a tumour is reported if its probability is at least 70%, no tumour if its own probability is at least 90%",
+      "tumour 50%, no tumour 50%; a tumour is reported from 70%, no tumour from 90%",
     );
     expect(decide([0.6, 0.3, 0.05, 0.05], RULE).reason).toBe("given a tumour, glioma 63%; the kind is named if its probability is at least 80%");
   });
@@ -68,7 +68,7 @@ describe("summarize", () => {
     ["detected", null, shares(0.64, 0.21), "Tumour likely (85%). Kind uncertain: glioma 64%, pituitary tumour 21%."],
     ["classified", "glioma", shares(0.97), "Tumour likely (97%). Kind: glioma 97%."],
     ["classified", "notumor", shares(0.04), "No tumour seen (96%)."],
-    ["abstained", null, shares(0.6), "Uncertain whether there is a tumour (60%)."],
+    ["abstained", null, shares(0.6), "Uncertain whether there is a tumour (probability 60%)."],
   ] as const)("%s", (decision, label, given, words) => {
     expect(summarize(decision, label, given, "")).toBe(words);
   });

@@ -83,7 +83,7 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedFormatError, match="is not an image that tumorlens can read"):
         reader.read(tmp_path / "notes.png")
     (tmp_path / "study.zip").write_bytes(b"PK\x03\x04" + bytes(60))
-    with pytest.raises(UnsupportedFormatError, match="is an archive: send it as a study"):
+    with pytest.raises(UnsupportedFormatError, match="is a zip archive: unpack it"):
         reader.read(tmp_path / "study.zip")
 
 

@@ -57,8 +57,7 @@ def test_by_default_the_most_probable_class_is_the_answer() -> None:
 def test_reasons_name_the_thresholds() -> None:
     unsure = decide(np.array([0.3, 0.1, 0.5, 0.1]), RULE).reason
     assert unsure == (
-        "tumour 50%; a tumour is reported if its probability is at least 70%, no tumour if its own "
-        "probability is at least 90%"
+        "tumour 50%, no tumour 50%; a tumour is reported from 70%, no tumour from 90%"
     )
     kind = decide(np.array([0.6, 0.3, 0.05, 0.05]), RULE).reason
     assert kind == (
@@ -114,7 +113,7 @@ def test_of_two_classes_presence_is_the_answer(
 def test_reasons_have_the_article_of_the_finding() -> None:
     kinds = msgspec.structs.replace(class_set(["cyst", "pus", "no"]), finding="abscess")
     held = decide(np.array([0.3, 0.4, 0.3]), RULE, classes=kinds)
-    assert "; an abscess is reported if" in held.reason
+    assert "; an abscess is reported from" in held.reason
     assert "given an abscess, " in decide(np.array([0.5, 0.1, 0.4]), RULE, classes=kinds).reason
 
 

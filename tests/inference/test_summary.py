@@ -22,7 +22,7 @@ from tumorlens.text import probability_percent
          "Tumour likely (98%). Kind: glioma 97%."),
         ("classified", "notumor", shares(glioma=0.04), "No tumour seen (96%)."),
         ("abstained", None, shares(glioma=0.6),
-         "Uncertain whether there is a tumour (60%)."),
+         "Uncertain whether there is a tumour (probability 60%)."),
         ("rejected", None, shares(glioma=0.6), "Rejected: no head."),
     ],
 )  # fmt: skip
@@ -81,7 +81,7 @@ def test_headlines_and_what_counts_as_a_tumour() -> None:
         (["yes", "no"], "classified", "no", {"no": 0.9, "yes": 0.1}, "No finding seen (90%)."),
         (["yes", "no"], "classified", "yes", {"no": 0.1, "yes": 0.9}, "Yes likely (90%)."),
         (["yes", "no"], "abstained", None, {"no": 0.4, "yes": 0.6},
-         "Uncertain whether there is a finding (60%)."),
+         "Uncertain whether there is a finding (probability 60%)."),
         (["tumor", "notumor"], "classified", "notumor", {"notumor": 0.9, "tumor": 0.1},
          "No tumour seen (90%)."),
         (["glioma", "meningioma"], "classified", "glioma", {"glioma": 0.9, "meningioma": 0.1},

@@ -1,5 +1,5 @@
 /** DICOM files to volumes: grouped by series, each split into stacks. `tumorlens/imaging/series.py`. */
-import { type Failure, failureOf, InputError, type MedicalImage } from "../types";
+import { type Failure, failureOf, InputError, type MedicalImage, type Unit } from "../types";
 import { type DicomPart, isPlaced } from "./dicom";
 import { apply, coversTheHead, hiddenByWindow } from "./grayscale";
 import { jointColor, tintNotes } from "./gray";
@@ -142,11 +142,11 @@ function withoutFalsePadding(parts: DicomPart[]): string[] {
   return ["the range of values that the file states as padding covers part of the head and is not used"];
 }
 
-/** What a window has made shares of; undefined where the slices have several, or the window is no straight line. */
-function unitOf(parts: DicomPart[]): { slope: number; intercept: number } | undefined {
+/** What a window has made shares of: the file's own values, unless the slices have several windows or a curved one. */
+function unitOf(parts: DicomPart[]): Unit {
   const { window, inverted } = parts[0].levels;
   const alike = parts.every(({ levels }) => levels.window?.center === window?.center && levels.window?.width === window?.width);
-  if (!window || !alike || window.function === "SIGMOID") return undefined;
+  if (!window || !alike || window.function === "SIGMOID") return { slope: 100, intercept: 0, symbol: "%" };
   const [width, center] = window.function === "LINEAR" ? [window.width - 1, window.center - 0.5] : [window.width, window.center];
   const sign = inverted ? -1 : 1;
   return { slope: sign * width, intercept: center - (sign * width) / 2 };

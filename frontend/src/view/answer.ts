@@ -1,6 +1,6 @@
 /** What was found, in words first. */
 import { extent, type Item, tally, toneOf } from "../items";
-import { headline } from "../summary";
+import { headline, reasonOf } from "../summary";
 import { classesOf, displayName, shownClasses } from "../classes";
 import { type Answer, type Finding, isFailure, isVolume, type Result, type StudyPrediction } from "../types";
 import { h, percent } from "./dom";
@@ -13,7 +13,7 @@ export function answerPanel(
   const volume = item.results.length > 1;
   return [
     together ? fused(together) : null,
-    volume ? study(item, goTo, together ? "This series as a whole" : "Study as a whole") : null,
+    volume ? study(item, goTo, together ? "This series as a whole" : "Volume as a whole") : null,
     card(result, volume ? `Slice ${item.slice + 1}` : "Answer"),
     result && !isFailure(result) ? details(result, item) : null,
     actions,
@@ -49,7 +49,7 @@ function study(item: Item, goTo: (slice: number) => void, title: string): HTMLEl
   const none = item.awaitsWhole
     ? "The volume gets an answer when all of its slices have one."
     : "No answer for the volume as a whole.";
-  return h("section", { class: "study" }, h("h2", {}, "Study"), ...slices, h("p", { class: "quiet" }, none));
+  return h("section", { class: "study" }, h("h2", {}, "Volume"), ...slices, h("p", { class: "quiet" }, none));
 }
 
 function finding(whole: Result, goTo: (slice: number) => void): HTMLElement[] {
@@ -77,8 +77,7 @@ function card(result: Result | null, title: string, testId = "headline"): HTMLEl
 function reason(result: Result | null): HTMLElement | null {
   if (result === null) return h("p", { class: "quiet" }, "The image is being classified.");
   if (isFailure(result)) return h("p", { class: "reason" }, result.error.message);
-  const why = result.decision === "rejected" || !result.reason ? "" : ` ${result.reason.charAt(0).toUpperCase()}${result.reason.slice(1)}.`;
-  return h("p", { class: "reason" }, h("strong", { class: "summary" }, result.summary), why);
+  return h("p", { class: "reason" }, h("strong", { class: "summary" }, result.summary), ` ${reasonOf(result)}`);
 }
 
 /** Side and size, where the server worked them out. */

@@ -30,7 +30,7 @@ export function openHelp(hasServer: boolean): void {
   show(
     "help", "Help",
     h("p", {}, "Drag over the image: horizontally for the window, vertically for the level; double-click to reset them. Scroll to move through a volume."),
-    h("p", {}, "The heatmap shows where the evidence for the named class comes from, relative to the maximum. It is coarse, and not an outline of a lesion."),
+    h("p", {}, "The heatmap shows where the network's evidence comes from, relative to the maximum. It is coarse, and not an outline of a tumour."),
     h("p", {}, "“Keep images on this computer” runs the same network in this browser; no image is sent anywhere. Probabilities agree with the server's to 0.001."),
     h("h3", {}, "Keys"),
     h("table", { class: "keys" }, h("tbody", {}, ...SHORTCUTS.map(([key, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, key)), h("td", {}, what))))),

@@ -1,6 +1,6 @@
 /** What is printed, or saved as PDF by the browser: every image with its answer and heatmap. */
 import { extent, type Item, tally } from "../items";
-import { headline } from "../summary";
+import { headline, reasonOf } from "../summary";
 import { classesOf, displayName, shownClasses } from "../classes";
 import { isFailure, isVolume, NOTICE, type Result, type StudyPrediction } from "../types";
 import { h, percent } from "./dom";
@@ -57,7 +57,7 @@ function said(result: Result | null): HTMLElement[] {
   const name = (label: string) => displayName(classesOf(result), label);
   const lines = [
     result.summary,
-    result.decision === "rejected" ? "" : result.reason,
+    reasonOf(result),
     probabilities && shownClasses(classesOf(result), [probabilities]).map((label) => `${name(label)} ${percent(probabilities[label] ?? 0)}`).join(" · "),
     open.length > 0 && `Not excluded: ${open.map(name).join(", ")}`,
     isVolume(result) && result.finding && `${extent(result.finding)}.`,

@@ -4,7 +4,7 @@ import { writeAnswer } from "../reading/png";
 import { type Cut, cutsOf, opening, type Shown, shownBy } from "../planes";
 import { headline } from "../summary";
 import { classesOf, displayName } from "../classes";
-import { type Heatmap, isFailure, type MedicalImage, type Result } from "../types";
+import { type Heatmap, isFailure, type MedicalImage, type Result, type Unit } from "../types";
 import { captioned } from "./caption";
 import { h, save } from "./dom";
 import { drawSides, sidesInWords } from "./edges";
@@ -282,8 +282,8 @@ export class Viewer {
     corner.facts.textContent = image
       ? [`${image.width} × ${image.height}`, image.format, ...image.facts].join(" · ")
       : "";
-    const [wide, middle] = item?.image ? inUnits(item) : [0, 0];
-    corner.window.textContent = item?.image ? `W ${number(wide)}  L ${number(middle)}` : "";
+    const [wide, middle] = item?.image ? inUnits(item) : ["", ""];
+    corner.window.textContent = item?.image ? `W ${wide}  L ${middle}` : "";
     const sides = image?.sides ? ` ${sidesInWords(image.sides)}` : "";
     const words = item ? `${item.name}: ${result && !isFailure(result) ? result.summary : headline(result)}${sides}` : "";
     this.canvas.setAttribute("aria-label", words);
@@ -303,8 +303,8 @@ export class Viewer {
     this.drawPlanes();
     if (item?.image) {
       const [width, level] = this.windowing();
-      this.width.set(Math.round(width * 1000), number(wide), false);
-      this.level.set(Math.round(level * 1000), number(middle), false);
+      this.width.set(Math.round(width * 1000), wide, false);
+      this.level.set(Math.round(level * 1000), middle, false);
     }
     if (item && depth > 1) drawTimeline(this.timeline, this.timelineNames, item);
   }
@@ -369,10 +369,12 @@ function sought({ label }: Heatmap, result: Result | null): string {
   return classes.no_finding === null ? displayName(classes, label) : classes.finding;
 }
 
-/** Width and level of the window in the file's own units: a DICOM window has made shares of some. */
-function inUnits({ image, displayRange }: Item): [number, number] {
-  const { slope, intercept } = image?.unit ?? { slope: 1, intercept: 0 };
-  return [Math.abs(slope) * (displayRange.high - displayRange.low), intercept + (slope * (displayRange.low + displayRange.high)) / 2];
+/** Width and level of the window, as text: in the file's own units, or in per cent of the file's window. */
+function inUnits({ image, displayRange }: Item): [string, string] {
+  const { slope, intercept, symbol = "" }: Unit = image?.unit ?? { slope: 1, intercept: 0 };
+  const width = Math.abs(slope) * (displayRange.high - displayRange.low);
+  const level = intercept + (slope * (displayRange.low + displayRange.high)) / 2;
+  return [number(width) + symbol, number(level) + symbol];
 }
 
 function number(value: number): string {

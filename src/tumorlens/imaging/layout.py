@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 VIVID: Final = (
     "the image is coloured all over, like a photograph or a computed map; give the gray image"
 )
-INVERTED: Final = "the air around the head is bright: an inverted image; invert it first"
+INVERTED: Final = "has a bright background, as inverted images do; invert it first"
 PANELS: Final = "shows several images side by side; use one image at a time"
 LABELS: Final = "has even areas of one brightness each: a mask or label map, not an image"
 

@@ -136,10 +136,11 @@ def _abstention_reason(row: NDArray[np.float64], thresholds: Thresholds, classes
     none, word = classes.no_finding_index, classes.finding
     if none is None:
         return _kind_reason(row, thresholds, classes)
+    share = float(row[none])
     return (
-        f"{word} {probability_percent(1.0 - float(row[none]), 0)}; {classes.a_finding} is reported "
-        f"if its probability is at least {probability_percent(thresholds.tumor_threshold, 0)}, "
-        f"no {word} if its own probability is at least "
+        f"{word} {probability_percent(1.0 - share, 0)}, no {word} {probability_percent(share, 0)}; "
+        f"{classes.a_finding} is reported from "
+        f"{probability_percent(thresholds.tumor_threshold, 0)}, no {word} from "
         f"{probability_percent(thresholds.notumor_threshold, 0)}"
     )
 

@@ -70,7 +70,7 @@ def summarize(
     word, none = classes.finding, probabilities[classes.no_finding]
     share = probability_percent(1.0 - none, 0)
     if decision == ABSTAINED:
-        return f"Uncertain whether there is {classes.a_finding} ({share})."
+        return f"Uncertain whether there is {classes.a_finding} (probability {share})."
     if label == classes.no_finding:
         plain_t1 = sequence == PLAIN_T1 and word == BRAIN_TUMORS.finding
         caveats = [T1_CAVEAT] * plain_t1 + [PART_CAVEAT] * is_part

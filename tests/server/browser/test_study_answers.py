@@ -141,3 +141,19 @@ def test_window_and_level_are_in_the_files_units(
     words = page.locator(".hud-window").inner_text().split()
     assert 300 < float(words[1]) <= 1000
     assert 100 < float(words[3]) < 600
+
+
+def test_slices_with_several_windows_have_no_common_unit(
+    page: Page, head_slices: Slices, tmp_path: Path
+) -> None:
+    paths = []
+    for number, window in enumerate(((500, 1001), (400, 801), (450, 901))):
+        pixels = head_slices[number].astype(np.uint16) * np.uint16(5)
+        paths.append(tmp_path / f"{number}.dcm")
+        paths[-1].write_bytes(dicom(pixels, position=4.0 * number, window=window))
+    page.get_by_role("switch").click()
+    page.set_input_files("#file-input", [str(path) for path in paths])
+    wait_for_answers(page, 1)
+    words = page.locator(".hud-window").inner_text().split()
+    assert [words[1][-1], words[3][-1]] == ["%", "%"]
+    assert 0 < float(words[1][:-1]) <= 100

@@ -71,7 +71,7 @@ def readable() -> str:
 
 def _refusal(data: bytes, source: str) -> str:
     if sniff(data) == ZIP:
-        return "is an archive: send it as a study (POST /v1/studies; tumorlens.imaging.study)"
+        return "is a zip archive: unpack it, or send it as a study (POST /v1/studies)"
     if (other := foreign.name_of(data)) is not None:
         name, advice = other
         return f"is {name}, which is not supported; {advice}"
