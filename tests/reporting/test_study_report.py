@@ -21,6 +21,7 @@ from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import (
     Failure,
     Finding,
+    SequenceAnswer,
     SlicePrediction,
     VolumePrediction,
 )
@@ -211,7 +212,9 @@ def test_a_study_says_what_each_of_its_series_contributes() -> None:
 
 def test_what_failed_has_an_entry_without_facts() -> None:
     failure = Failure.from_error("x.png", CorruptInputError("x.png: damaged"))
-    assert entry(failure) == Entry(failure)
+    made = entry(failure)
+    assert made == Entry(failure)
+    assert (made.name, made.summary) == ("x.png", "damaged")
 
 
 _MIDDLE = "relative to the origin of coordinates"
@@ -255,6 +258,13 @@ def test_a_finding_is_described_from_where_the_patient_is(
     assert ("Pixels", "4 × 6, 8 bits, L") in facts
     stated = {name for name, _ in facts} - {"File", "Pixels", "Slices", "Finding"}
     assert stated == {fact[0]} - {"Finding"}, "what is not known is left out"
+
+
+def test_the_predicted_sequence_is_told_as_predicted() -> None:
+    head = MedicalImage(np.zeros((8, 4, 6), np.float32), "v.nii", 8, "L")
+    answer = of_volume(depth=8, sequence=SequenceAnswer(name="T1", probability=0.974))
+    facts = dict(entry(answer, Answered(head, answer, ()), with_images=False).facts)
+    assert facts["Predicted sequence"] == "T1 (97%)"
 
 
 def test_each_bar_of_the_strip_says_what_its_slice_is() -> None:

@@ -62,6 +62,11 @@ class Entry:
         """``Glioma``, ``No tumour``, or the decision if nothing is classified."""
         return headline(self.result)
 
+    @property
+    def summary(self) -> str:
+        """The summary; the error of a failure without the path, which ``name`` stands for."""
+        return self.result.summary.removeprefix(f"{self.result.path}: ")
+
 
 def entry(result: Result, answered: Answered | None = None, *, with_images: bool = True) -> Entry:
     """Describe and draw one result; ``answered`` is None for a study or a failure.
@@ -186,6 +191,9 @@ def _facts(result: ImageAnswer, image: MedicalImage) -> Iterator[tuple[str, str]
     series = describe(image, image.facts) if image.facts else None
     if series is not None:
         yield from _series_facts(series)
+    if result.sequence is not None:
+        share = probability_percent(result.sequence.probability, 0)
+        yield "Predicted sequence", f"{result.sequence.name} ({share})"
     yield "Pixels", f"{image.height} × {image.width}, {image.bit_depth} bits, {image.mode}"
     if image.pixel_spacing_mm is not None:
         row, column = image.pixel_spacing_mm
