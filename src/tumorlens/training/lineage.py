@@ -34,8 +34,8 @@ class ParentRun:
         known = [record for record in tested if record in trained]
         if known:
             raise CheckpointError(
-                f"cannot learn from this network: {len(known)} of the {len(tested)} images that "
-                f"are kept for testing trained it, the first is {known[0].path}; test on others"
+                f"this network cannot be used for training: it was trained on {len(known)} of the "
+                f"{len(tested)} test images, such as {known[0].path}; test on other images"
             )
 
     def images(self) -> TrainingImages:
@@ -43,8 +43,8 @@ class ParentRun:
         trained = TrainingImages.from_training(self.run)
         if trained is None:
             raise CheckpointError(
-                "cannot learn from this network: its record does not list the images that "
-                "trained it"
+                "this network cannot be used for training: its record does not list the images "
+                "that it was trained on"
             )
         return trained
 

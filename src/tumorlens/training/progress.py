@@ -48,17 +48,17 @@ class EpochBar(Watcher):
         )
 
     def epoch_done(self, history: list[dict[str, float]], best_epoch: int) -> None:
-        """Show validation accuracy, now and at the epoch of the least log-loss."""
-        last, best = history[-1], history[best_epoch - 1]
-        accuracy = (
-            f"validation {100 * last['validation_accuracy']:.2f}% "
-            f"(chosen {100 * best['validation_accuracy']:.2f}%, epoch {best_epoch})"
+        """Show how validation went, and which epoch is exported so far."""
+        last = history[-1]
+        validation = (
+            f"validation log-loss {last['validation_loss']:.3f} (lowest in epoch {best_epoch}), "
+            f"accuracy {100 * last['validation_accuracy']:.1f}%"
         )
-        self._bar.update(self._task, best=accuracy)
+        self._bar.update(self._task, best=validation)
         if not self._live:
             self._console.print(
                 f"epoch {len(history)}/{self._epochs}  loss {last['train_loss']:.4f}  "
-                f"{accuracy}  {last['wall_time_s']:.0f} s",
+                f"{validation}  {last['wall_time_s']:.0f} s",
                 highlight=False,
                 soft_wrap=True,
             )
