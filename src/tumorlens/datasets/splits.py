@@ -91,7 +91,7 @@ class Split:
         absent = len(self.rows) - len(rows)
         if absent and not allow_partial:
             raise SplitError(
-                f"split {self.info.name}: {absent} of its {counted(len(self.rows), 'image')} "
+                f"split {self.info.name}: {absent:,} of its {counted(len(self.rows), 'image')} "
                 f"{is_or_are(absent)} not in the manifest{self._repeated(manifest)}"
             )
         return [row.part for row in rows if row is not None]

@@ -182,17 +182,20 @@ def _where(result: VolumePrediction, room: int) -> str:
 
 
 def _footer(results: Results) -> list[Text]:
-    failures = [result for result in results if isinstance(result, Failure)]
-    held = [r for r in results if not isinstance(r, Failure) and r.reason]
-    lines = [Text()]
-    lines += [Text(printable(f"{r.path}: {_why_held(r)}"), style="yellow") for r in held]
-    lines += [Text()] if held else []
-    lines += [Text(printable(failure.summary), style="red") for failure in failures]
-    for result in results:
-        lines += [Text(printable(f"{result.path}: {note}")) for note in result.notes]
-    lines += [Text()] if len(lines) > 1 else []
-    model = next((result.model for result in results if not isinstance(result, Failure)), None)
-    if model is not None:
+    """Paragraphs: reasons that the table does not give, errors and notes, the model."""
+    answers = [result for result in results if not isinstance(result, Failure)]
+    held = [answer for answer in answers if answer.reason and answer.decision != REJECTED]
+    reasons = [Text(printable(f"{r.path}: {_why_held(r)}"), style="yellow") for r in held]
+    notes = [
+        Text(printable(result.summary), style="red")
+        for result in results
+        if isinstance(result, Failure)
+    ]
+    notes += [Text(printable(f"{r.path}: {note}")) for r in results for note in r.notes]
+    about = [Text(RESEARCH_NOTICE, style="dim")]
+    if answers:
+        model = answers[0].model
         name = printable(f"{model.name} {model.version}")
-        lines.append(Text(f"model {name}, sha256 {model.sha256[:12]}", style="dim"))
-    return [*lines, Text(RESEARCH_NOTICE, style="dim")]
+        about.insert(0, Text(f"model {name}, sha256 {model.sha256[:12]}", style="dim"))
+    paragraphs = (reasons, notes, about)
+    return [line for lines in paragraphs if lines for line in (Text(), *lines)]
