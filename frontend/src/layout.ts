@@ -2,7 +2,7 @@
 import { insideMargin } from "./margin";
 import { cut, type Plane, quantile } from "./preprocessing";
 
-export const VIVID = "the image is coloured all over, like a photograph or a computed map; give the gray image";
+export const VIVID = "is coloured all over, like a photograph or a computed map; give the gray image";
 export const INVERTED = "has a bright background, as inverted images do; invert it first";
 export const PANELS = "shows several images side by side; use one image at a time";
 export const LABELS = "has even areas of one brightness each: a mask or label map, not an image";

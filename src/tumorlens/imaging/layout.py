@@ -15,9 +15,7 @@ from tumorlens.imaging.quantiles import quantiles
 
 Floats = NDArray[np.float64]
 
-VIVID: Final = (
-    "the image is coloured all over, like a photograph or a computed map; give the gray image"
-)
+VIVID: Final = "is coloured all over, like a photograph or a computed map; give the gray image"
 INVERTED: Final = "has a bright background, as inverted images do; invert it first"
 PANELS: Final = "shows several images side by side; use one image at a time"
 LABELS: Final = "has even areas of one brightness each: a mask or label map, not an image"
