@@ -41,7 +41,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(box: Path, name: str, *more: str) -> Result:
-    runner = CliRunner(env={"COLUMNS": "160"})
+    runner = CliRunner()
     return runner.invoke(command, [name, "--data", str(box / "manifest.csv"), *more])
 
 
@@ -165,7 +165,7 @@ def test_images_of_no_known_patient_are_said_to_count_as_one_each(
         for k, record in enumerate({one.sha256: one for one in manifest}.values())
     ]
     Manifest(tuple(records), manifest.folder).save(box / "unknown.csv")
-    result = CliRunner(env={"COLUMNS": "160"}).invoke(
+    result = CliRunner().invoke(
         command,
         [str(box / "known"), "--data", str(box / "unknown.csv"), "--output", str(tmp_path / "x")],
     )
@@ -189,7 +189,7 @@ def test_a_copy_is_no_further_patient_and_must_be_of_the_same_class(
     )
     moved = [dataclasses.replace(one, path=str(whole.file(one))) for one in whole]
     Manifest((*moved, copy), tmp_path).save(tmp_path / "local.csv")
-    result = CliRunner(env={"COLUMNS": "160"}).invoke(
+    result = CliRunner().invoke(
         command, ["phantom", "--data", str(tmp_path / "local.csv"), "--output", str(tmp_path / "x")]
     )
     if label:

@@ -29,7 +29,7 @@ def box(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
 
 def _run(box: Path, bundles: list[str], *more: str) -> Result:
     words = [*bundles, "--data", str(box / "manifest.csv"), "--split", str(box / "split.csv")]
-    runner = CliRunner(env={"COLUMNS": "160"})
+    runner = CliRunner()
     return runner.invoke(command, [*words, "--resamples", "100", *more])
 
 

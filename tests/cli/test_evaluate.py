@@ -53,7 +53,6 @@ def run(box: Path) -> Iterator[Run]:
     """Runs the bundled command."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(box)
-        patch.setenv("COLUMNS", "160")
         yield _invoke
 
 

@@ -5,7 +5,6 @@ The command imports this module only when it is run, because it is slow to impor
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -60,7 +59,7 @@ def _chosen(manifest: Manifest, split_name: str | None, data: Path) -> Manifest:
 
 
 def _show(site_result: SiteResult, folder: Path, page: Path) -> None:
-    console = Console()
+    console = terminal.answer_console()
     console.print(_performance(site_result))
     if site_result.shifts is None:
         console.print(Text(site_report.NO_REFERENCE, "yellow"))

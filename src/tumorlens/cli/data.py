@@ -10,7 +10,7 @@ from tumorlens.cli import options
 from tumorlens.cli.data_croissant import command as croissant_command
 from tumorlens.cli.data_split import described_groups, print_counts, split_command
 from tumorlens.cli.progress import bar
-from tumorlens.cli.terminal import note
+from tumorlens.cli.terminal import answer_console, note
 from tumorlens.errors import EXIT_CHECK_FAILED
 from tumorlens.labels import RESEARCH_NOTICE, class_set
 from tumorlens.text import counted, percent
@@ -289,7 +289,6 @@ def _unchecked(result: "Audit") -> str:
 
 def _print_audit(audit: "Audit", conflicts: int) -> None:
     """Print the main findings as a table."""
-    from rich.console import Console
     from rich.table import Table
 
     leaks = audit.leaks
@@ -317,7 +316,7 @@ def _print_audit(audit: "Audit", conflicts: int) -> None:
     table.add_row("files that repeat another's pixels", f"{audit.redundant_pixels:,}")
     for control in audit.controls:
         table.add_row(f"control: {control.description}", percent(control.accuracy))
-    console = Console()
+    console = answer_console()
     console.print(table)
     console.print(
         f"Checked {counted(audit.images, 'image')} in {audit.seconds:.0f} s.", highlight=False

@@ -11,7 +11,7 @@ import click
 
 from tumorlens.cli import options
 from tumorlens.cli.progress import bar
-from tumorlens.cli.terminal import note
+from tumorlens.cli.terminal import answer_console, note
 from tumorlens.labels import sorted_labels
 from tumorlens.text import counted, is_or_are
 
@@ -279,7 +279,6 @@ def _named(names: Sequence[str]) -> str:
 
 def print_counts(manifest: "Manifest", parts: Sequence[str], title: str) -> None:
     """Print images by part and class."""
-    from rich.console import Console
     from rich.table import Table
 
     labels = [record.label for record in manifest]
@@ -299,4 +298,4 @@ def print_counts(manifest: "Manifest", parts: Sequence[str], title: str) -> None
         table.add_column(str(name), justify="right" if index else "left")
     for row in body:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    Console().print(table)
+    answer_console().print(table)

@@ -5,7 +5,6 @@ Commands import this module only when they are run, because it is slow to import
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -36,7 +35,7 @@ def print_tables(
     corruptions: Corruptions | None = None,
 ) -> None:
     """Print the tables, then the warnings, then the path of the report."""
-    console = Console()
+    console = terminal.answer_console()
     style = "" if evaluation.quotable else "red"
     console.print(_main(evaluation, style))
     for breakdown in evaluation.breakdowns:
@@ -172,7 +171,7 @@ def _others(evaluation: Evaluation) -> str:
 
 def print_comparison(comparison: Comparison, page: Path) -> None:
     """Print both tables, then the warnings, then the path of the report."""
-    console = Console()
+    console = terminal.answer_console()
     console.print(_compared_metrics(comparison))
     console.print(_differences(comparison))
     for network in comparison.networks:

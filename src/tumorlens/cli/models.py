@@ -1,18 +1,14 @@
 """``tumorlens models``: the networks and their cost, which is computed."""
 
 import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
 
 import click
 
 from tumorlens.cli import options
-from tumorlens.cli.terminal import note, progress_console
+from tumorlens.cli.terminal import answer_console, note, progress_console
 from tumorlens.errors import MissingExtraError, needing
-
-_WIDE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +112,6 @@ def _architectures(image_size: int) -> list[_Row]:
 
 
 def _print_table(rows: list[_Row]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
@@ -135,5 +130,4 @@ def _print_table(rows: list[_Row]) -> None:
             f"{row.file_bytes / 1e6:.2f}",
             row.note,
         )
-    # In a file or a pipe nothing is cut off.
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+    answer_console().print(table)

@@ -1,5 +1,6 @@
 """Messages and tables in the terminal; ``--quiet`` and ``--verbose``."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _KEY: Final = "tumorlens.verbosity"
 _QUIET: Final = -1
 _VERBOSE: Final = 1
+_WIDE: Final = 200
 
 
 def note(message: str) -> None:
@@ -49,6 +51,13 @@ def progress_console(**options: Any) -> "Console":
     from rich.console import Console
 
     return Console(stderr=True, quiet=is_quiet(), **options)
+
+
+def answer_console() -> "Console":
+    """The console for tables on standard output; in a file or pipe, tables are not squeezed."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _WIDE)
 
 
 def table(title: str, *columns: str, style: str = "") -> "Table":
