@@ -44,6 +44,17 @@ def test_ratio_is_met_and_classes_are_balanced() -> None:
         assert share == pytest.approx(0.25, abs=0.06)
 
 
+def test_a_rare_class_within_patients_of_another_is_divided_in_the_ratio() -> None:
+    records = [
+        _record(6 * p + k, "meningioma" if p < 10 and k == 0 else "glioma", f"patient-{p}")
+        for p in range(40)
+        for k in range(6)
+    ]
+    split = split_by_ratio(Manifest(tuple(records), Path()), "own", (60, 20, 20))
+    counts = Counter(row.part for row in split.rows if row.label == "meningioma")
+    assert counts == {"train": 6, "validation": 2, "test": 2}
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=3, max_size=30), st.integers(0, 5))
 def test_no_group_crosses_and_no_part_is_empty(sizes: list[int], seed: int) -> None:

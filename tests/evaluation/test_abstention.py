@@ -133,6 +133,23 @@ def test_each_network_without_a_source_raises_the_threshold_for_no_tumour_alone(
     assert one.kind_threshold == both.kind_threshold == alone.kind_threshold
 
 
+def test_other_errors_of_a_network_without_a_source_raise_no_threshold() -> None:
+    home = _probabilities(("glioma", 0.9), ("notumor", 0.9)), _correct("glioma", "notumor")
+    alarms = _probabilities(*[("glioma", 0.97)] * 40)
+    held_out = alarms, _correct(*["notumor"] * 20, *["meningioma"] * 20)
+    assert fit_thresholds(*held_out).tumor_threshold > 0.97
+    assert fit_thresholds(*held_out).kind_threshold > 0.97
+    assert fit_rule(home, held_out=[held_out]) == fit_rule(home)
+
+
+def test_a_kind_that_is_not_asked_for_does_not_raise_its_threshold() -> None:
+    # Tumours of the wrong kind that are not reported as tumours.
+    unsure = np.tile([0.39, 0.01, 0.6, 0.0], (20, 1))
+    rows = np.concatenate([unsure, _probabilities(*[("glioma", 0.9)] * 20)])
+    correct = _correct(*["meningioma"] * 20, *["glioma"] * 20)
+    assert fit_thresholds(rows, correct, STRICT).kind_threshold == 0.0
+
+
 def test_a_sequence_with_enough_images_has_thresholds_of_its_own() -> None:
     random = np.random.default_rng(1)
     labels = ["glioma", "notumor"] * 300
@@ -147,6 +164,23 @@ def test_a_sequence_with_enough_images_has_thresholds_of_its_own() -> None:
     assert rule.thresholds("T1CE").notumor_threshold < rule.thresholds("T1").notumor_threshold
     assert rule.thresholds("T2") is rule
     assert rule.thresholds(None) is rule
+
+
+def test_a_sequence_with_few_healthy_heads_has_no_thresholds_of_its_own() -> None:
+    home = _probabilities(("glioma", 0.9), ("notumor", 0.9)), _correct("glioma", "notumor")
+    labels = ["glioma"] * 150 + ["notumor"] * 99 + ["notumor"]
+    away = _probabilities(*[(name, 0.9) for name in labels]), _correct(*labels)
+    assert not fit_rule(home, away, ["T2"] * 249 + ["T1"]).by_sequence
+    assert set(fit_rule(home, away, ["T2"] * 250).by_sequence) == {"T2"}
+
+
+def test_thresholds_of_a_sequence_are_raised_by_networks_without_a_source_too() -> None:
+    home = _probabilities(("glioma", 0.9), ("notumor", 0.9)), _correct("glioma", "notumor")
+    labels = ["glioma"] * 100 + ["notumor"] * 100
+    away = _probabilities(*[(name, 0.9) for name in labels]), _correct(*labels)
+    missed = _probabilities(*[("notumor", 0.8)] * 20), _correct(*["glioma"] * 20)
+    rule = fit_rule(home, away, ["T2"] * 200, [missed])
+    assert rule.by_sequence["T2"].notumor_threshold == rule.notumor_threshold > 0.8
 
 
 def test_the_stricter_rule_has_the_higher_of_each_threshold() -> None:

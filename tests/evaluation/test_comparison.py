@@ -101,4 +101,5 @@ def test_numbers_for_people() -> None:
     assert show("log_loss", Estimate(-0.5, float("nan"), float("nan"))) == "-0.5000 (no interval)"
     assert show("macro_f1", Estimate(float("nan"), float("nan"), float("nan"))) == "undefined"
     assert comparison_report.show_p(0.0004) == "below 0.001"
+    assert comparison_report.show_p(0.001) == "0.001"
     assert comparison_report.show_p(0.0321) == "0.032"

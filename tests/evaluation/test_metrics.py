@@ -216,6 +216,13 @@ def test_nothing_but_tumours_of_unknown_kind() -> None:
     assert metrics.confusion_matrix(labels, np.array([0, 3, 2])).shape == (6, 4)
 
 
+def test_confidence_in_a_tumour_of_unknown_kind_is_that_of_any_tumour() -> None:
+    labels = np.full(10, UNKNOWN_KIND)
+    got = measured(labels, np.tile([0.4, 0.3, 0.1, 0.2], (10, 1)))
+    assert got["expected_calibration_error"] == pytest.approx(0.1)
+    assert got["brier_score"] == pytest.approx(2 * 0.1**2)
+
+
 def test_rates_are_those_of_measure() -> None:
     labels, probabilities = scored(8)
     labels[:40] = UNKNOWN_KIND

@@ -129,6 +129,16 @@ def test_what_is_not_called_no_tumour_is_not_a_tumour_for_that() -> None:
     assert rule.tumor_threshold >= 0.5
 
 
+def test_one_unusual_healthy_head_of_few_does_not_hide_tumours() -> None:
+    some = cases(24)
+    logits = some.logits.copy()
+    logits[np.flatnonzero(some.correct[:, 2])[0]] = 12.0 * np.eye(4)[0]
+    fit = fit_site(INFO, dataclasses.replace(some, logits=logits))
+    moved, ratio = fit.decision.tumor_threshold, INFO.temperature / fit.temperature
+    assert np.log(moved / (1 - moved)) == pytest.approx(np.log(0.7 / 0.3) * ratio)
+    assert any(line.startswith("threshold for a tumour") for line in fit.unfitted)
+
+
 def test_answers_that_all_are_right_do_not_become_certain() -> None:
     few, many = fit_site(INFO, cases(12, favour=12.0)), fit_site(INFO, cases(300, favour=12.0))
     assert 0.1 < few.temperature < INFO.temperature

@@ -25,10 +25,11 @@ from tumorlens.imaging.dicom.derived import DicomObject, uid_of
 from tumorlens.imaging.dicom.identification import identification
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
+from tumorlens.inference.fusion import fuse_examinations
 from tumorlens.inference.record import VolumePrediction
 from tumorlens.inference.volume import answer_image
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
-from tumorlens.reporting.dicom_answer import dicom_answer, is_dicom
+from tumorlens.reporting.dicom_answer import dicom_answer, dicom_study_answer, is_dicom
 
 _SR = "1.2.840.10008.5.1.4.1.1.88.34"
 _SC = "1.2.840.10008.5.1.4.1.1.7"
@@ -400,3 +401,27 @@ def test_the_objects_conform_to_the_standard(classifier: Classifier, folder: Pat
         told = subprocess.run(["dciodvfy", file], capture_output=True, text=True, check=False)
         assert "Error" not in told.stderr, told.stderr
         assert told.returncode == 0
+
+
+@pytest.mark.parametrize("decisive", [0, 1])
+def test_the_report_of_a_study_refers_to_a_slice_of_the_decisive_series(
+    classifier: Classifier,
+    tmp_path: Path,
+    write_series: Callable[..., list[bytes]],
+    decisive: int,
+) -> None:
+    for series in ("1.2.3", "1.2.4"):
+        for index, data in enumerate(write_series(5, series=series)):
+            (tmp_path / f"{series}.{index}.dcm").write_bytes(data)
+    images = read_study(tmp_path).images
+    answers = [answer_image(classifier, image).answer for image in images]
+    ((study, indices),) = fuse_examinations(classifier, "study", answers, [i.facts for i in images])
+    assert indices == [0, 1]
+    study = msgspec.structs.replace(study, decisive_member=decisive)
+    report = _opened(dicom_study_answer(study, images, answers))
+    shown = {
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for item in _items(report)
+        if item.ValueType == "IMAGE"
+    }
+    assert {uid.rpartition(".")[0] for uid in shown} == {("1.2.3", "1.2.4")[decisive]}
