@@ -128,6 +128,8 @@ def test_the_patients_of_dicom_files_are_known(
     one, other = patients[0], patients[2]
     assert patients == [one, one, other, other, ""]
     assert (len({one, other}) == 2) == (stated == "AABB")
+    # One name for all is that of anonymised files, not of a patient.
+    assert bool(one) == (stated == "AABB")
     assert not any("secret" in record.group + record.patient for record in manifest)
 
 

@@ -88,6 +88,7 @@ def test_each_value_says_what_is_left_by_the_bars() -> None:
     records = [PLAIN, PLAIN, west, west]
     truth, answers = [GLIOMA, HEALTHY, HEALTHY, HEALTHY], [HEALTHY, HEALTHY, GLIOMA, HEALTHY]
     got = found(records, [""] * 4, truth, answers, [False, True, True, True])["source"]
+    assert [row.tumors for row in got.rows] == [1, 0]
     east, other = (row.abstention for row in got.rows)
     assert (east.coverage, east.accuracy, east.missed_tumor_rate) == (0.5, 1.0, 0.0)
     assert (other.coverage, other.healthy_accuracy) == (1.0, 0.5)

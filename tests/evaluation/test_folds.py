@@ -155,6 +155,15 @@ def test_each_source_is_scored_by_the_bundle_that_left_it_out(
     assert found.protocol.name == "leave-one-source-out"
 
 
+def test_a_copy_saved_again_is_not_scored_twice(
+    classifier: Classifier, phantom_set: Manifest
+) -> None:
+    first, second = phantom_set.records[:2]
+    copy = dataclasses.replace(second, pixel_sha256=first.pixel_sha256)
+    plan = folds.external(classifier, Manifest((first, copy), phantom_set.folder))
+    assert plan.folds[0].parts == ("test", "excluded")
+
+
 def test_a_bundle_that_left_nothing_out_is_refused(trained: Trained, sourced: Manifest) -> None:
     with pytest.raises(EvaluationError, match="without a held-out source"):
         folds.leave_one_source_out([trained("all", held_out_sources=[])], sourced)
@@ -177,6 +186,7 @@ def test_partial_labels_and_other_diseases(classifier: Classifier, phantom_set: 
     record = as_dict(found)
     assert sum(record["answers"]["other_pathology"].values()) == 1
     assert sum(record["answers"]["tumor"].values()) == 1
+    assert len(found.decided.label) == len(found.records)
     assert record["n"] == len(found.records)
     row = next(i for i, r in enumerate(found.records) if r.label == "tumor")
     assert found.correct[row] == (found.predicted[row] != 2)

@@ -4,17 +4,20 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+import torch
 
 from tumorlens import bundle
-from tumorlens.bundle import DecisionRule
+from tumorlens.bundle import GATE_OUTPUT, DecisionRule
 from tumorlens.datasets import splits
+from tumorlens.datasets.collections import TUMOR_FREE_SLICE
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import EvaluationError, SplitError
 from tumorlens.inference.classifier import Classifier
-from tumorlens.inference.gate import GATE_PREPROCESS
+from tumorlens.inference.gate import GATE_PREPROCESS, GATE_SIZE, Gate
 from tumorlens.preprocessing import preprocess
-from tumorlens.training.calibration import HeldOutSource, ValidationSet, calibrate
+from tumorlens.training.calibration import HeldOutSource, ValidationSet, calibrate, gate_facts
+from tumorlens.training.export import export_graph
 from tumorlens.training.gate import GateRun, WeightedImages, export_gate, train_gate
 
 Data = tuple[Manifest, Split]
@@ -192,3 +195,54 @@ def test_test_images_of_a_source_left_out_are_left_alone(
     nothing = dataclasses.replace(source, bundle=bundle.load(tiny_bundle))
     with pytest.raises(SplitError, match="no usable image of a source"):
         nothing.chosen()
+
+
+def test_tumour_free_slices_of_patients_do_not_validate(square_set: Data) -> None:
+    manifest, split = square_set
+    whole = ValidationSet(manifest, split).chosen()
+    doubtful = next(i for i in whole if manifest.records[i].label == "notumor")
+    records = list(manifest.records)
+    records[doubtful] = dataclasses.replace(records[doubtful], source_label=TUMOR_FREE_SLICE)
+    fewer = ValidationSet(Manifest(tuple(records), manifest.folder), split).chosen()
+    assert fewer == [i for i in whole if i != doubtful]
+
+
+def test_healthy_slices_of_known_patients_with_tumours_are_no_false_alarms(
+    tiny_bundle: Path, square_set: Data
+) -> None:
+    source = _abroad(bundle.load(tiny_bundle), square_set[0], frozenset())
+    records = [
+        dataclasses.replace(r, patient=f"P{i}" if i % 2 else "")
+        for i, r in enumerate(source.manifest)
+    ]
+
+    def chosen(label: str) -> set[bool]:
+        """For the healthy images that are used: whether their patient is known."""
+        kept = tuple(r for r in records if r.label in ("notumor", label))
+        held = dataclasses.replace(source, manifest=Manifest(kept, source.manifest.folder))
+        return {bool(kept[i].patient) for i in held.chosen() if kept[i].label == "notumor"}
+
+    assert chosen("glioma") == {False}
+    assert chosen("notumor") == {False, True}
+
+
+class _Brightness(torch.nn.Module):
+    """A gate whose score is the brightness of the image."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=(1, 2, 3))
+
+
+def test_the_gate_rejects_few_images_of_each_family() -> None:
+    example = torch.zeros(2, 1, GATE_SIZE, GATE_SIZE)
+    model = export_graph(_Brightness(), example, [GATE_OUTPUT])
+    grays = np.arange(250, dtype=np.uint8)
+    images = np.broadcast_to(grays[:, None, None], (250, GATE_SIZE, GATE_SIZE)).copy()
+
+    def rejected(families: list[str]) -> int:
+        facts = gate_facts(model, images, families, "grays")
+        return int((Gate(facts, model, "test").scores(images) < facts.threshold).sum())
+
+    # Of all 250 images the darkest may be rejected, of the 60 of the darker family none.
+    assert rejected(["usual"] * 250) > 0
+    assert rejected(["dark"] * 60 + ["usual"] * 190) == 0

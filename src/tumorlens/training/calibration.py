@@ -230,7 +230,7 @@ def calibrate(
     if gate is not None:
         images = np.concatenate([held.images(GATE_PREPROCESS, cache_folder) for held in sets])
         families = [r.family or r.source for held in sets for r in held.records()]
-        facts = _gate_facts(gate, images, families, on)
+        facts = gate_facts(gate, images, families, on)
         info = msgspec.structs.replace(info, gate=facts)
         gate_scores = Gate(facts, gate, bundle.info.name).scores(images)
     reference = drift.summarize(drift.joined(observations), on, gate_scores)
@@ -324,7 +324,7 @@ def _truths(
     return answers.probabilities[known], answers.correct[known].argmax(axis=1)
 
 
-def _gate_facts(
+def gate_facts(
     model: bytes, images: NDArray[np.uint8], families: Sequence[str], on: str
 ) -> GateFacts:
     """A gate with the highest threshold that keeps both limits on ``images`` of heads."""
