@@ -58,6 +58,24 @@ def test_equal_pixels_are_no_near_duplicates(tmp_path: Path, draw: Draw) -> None
     assert (pairs.distance == 0).all()
 
 
+def test_the_best_orientation_of_a_nearly_symmetric_image_is_reported(
+    tmp_path: Path, draw: Draw
+) -> None:
+    folder = tmp_path / "set" / "glioma"
+    folder.mkdir(parents=True)
+    head = draw(1).astype(np.float64)
+    nearly = 0.55 * head + 0.45 * head[:, ::-1]
+    for name, image in (("a", nearly), ("b", nearly + 2)):
+        (folder / f"{name}.png").write_bytes(encode.png(np.clip(image, 0, 255).astype(np.uint8)))
+    manifest = importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
+    prints = fingerprints.fingerprint(manifest)
+    left, right = prints.thumbnails.reshape(2, -1)
+    mirrored = fingerprints.orient(prints.thumbnails[1], 1).ravel()
+    assert np.corrcoef(left, right)[0, 1] > np.corrcoef(left, mirrored)[0, 1] > 0.97
+    pairs = duplicates.near_duplicates(prints, max_distance=64)
+    assert [fingerprints.ORIENTATIONS[k] for k in pairs.orientation] == ["same"]
+
+
 def all_pairs(prints: Fingerprints) -> dict[tuple[int, int], tuple[int, float]]:
     """Orientation and correlation of each pair, every image compared with every other."""
 

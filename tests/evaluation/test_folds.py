@@ -18,6 +18,7 @@ from tumorlens.evaluation import folds
 from tumorlens.evaluation.evaluator import evaluate
 from tumorlens.evaluation.record import as_dict, predictions_csv
 from tumorlens.evaluation.resampling import Sampling
+from tumorlens.evaluation.training_images import TrainingImages
 from tumorlens.inference.classifier import Classifier
 
 Trained = Callable[..., Classifier]
@@ -89,6 +90,19 @@ def test_the_record_names_every_bundle(
     assert over["low"] <= over["mean"] <= over["high"]
     header = predictions_csv(found).decode().splitlines()[0]
     assert header.endswith(",fold")
+
+
+def test_one_bundle_of_several_that_saw_its_images_is_no_clean_result(
+    of_folds: list[Classifier], cv: Split, phantom_set: Manifest, trained: Trained
+) -> None:
+    listed = TrainingImages.from_records(phantom_set).listed
+    _, *others = of_folds
+    info = cv.fold(2).info
+    seen = trained("seen", split={"name": info.name, "sha256": info.sha256}, seen_images=listed)
+    plan = folds.cross_validation([seen, *others], cv, phantom_set)
+    found = evaluate(plan, phantom_set, sampling=FEW, with_controls=False)
+    assert found.training_overlap.images == sum(name == "fold 2" for name in found.folds) > 0
+    assert not found.quotable
 
 
 def test_missing_folds_are_said(

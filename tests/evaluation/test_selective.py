@@ -45,6 +45,8 @@ def test_a_confidence_that_knows_every_error_has_no_excess() -> None:
     knowing = found([0, 0, 0], answers((0, 0.9), (0, 0.8), (1, 0.7)))
     assert knowing.excess == pytest.approx(0.0, abs=1e-12)
     assert knowing.risk.tolist() == knowing.ideal.tolist()
+    several = found([0, 0, 0, 0], answers((0, 0.9), (1, 0.8), (1, 0.7), (1, 0.6)))
+    assert several.excess == pytest.approx(0.0, abs=1e-12)
     assert found([0, 0, 0], answers((0, 0.9), (1, 0.8), (0, 0.7))).excess > 0.01
 
 

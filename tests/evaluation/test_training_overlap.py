@@ -89,6 +89,16 @@ def test_overlap_with_another_split_is_counted() -> None:
     assert f"fitted on {seen.images} of the images" in warning.text
 
 
+def test_copies_between_the_published_folders_belong_to_their_split() -> None:
+    """The warning about the split's own overlap states them; they are no other training."""
+    seen = training_overlap(
+        listing("folder", "train", "validation"),
+        splits.load("folder").info,
+        rows_of("folder", "test"),
+    )
+    assert (seen.other_split, seen.images, seen.unseen) == (False, None, True)
+
+
 def test_external_images_are_a_caution_but_not_a_severe_one() -> None:
     other = [record("ff", "another hospital")]
     seen = training_overlap(listing("folder", "train"), splits.load("clean").info, other)

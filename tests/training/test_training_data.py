@@ -10,10 +10,12 @@ from tumorlens.datasets.importers import import_folder
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import SplitError
+from tumorlens.evaluation.training_images import TrainingImages
 from tumorlens.imaging import encode
 from tumorlens.labels import ANY_TUMOR, CLASSES, OTHER_PATHOLOGY, TUMOR_INDICES
 from tumorlens.training.data import Extra, TrainingData
 from tumorlens.training.images import balanced_weights, kind_log_priors, sequence_index
+from tumorlens.training.lineage import ParentRun, with_lineage
 
 Data = tuple[Manifest, Split]
 
@@ -50,6 +52,27 @@ def config(tiny_config: TrainConfig) -> TrainConfig:
     lesions = LesionConfig(mask_loss=1.0, paste=0.5, erase=0.5)
     augment = msgspec.structs.replace(tiny_config.augment, lesions=lesions)
     return msgspec.structs.replace(tiny_config, extra_share=0.25, augment=augment)
+
+
+def test_the_record_of_a_run_lists_the_images_of_its_parents_too(
+    square_set: Data, strangers: Manifest
+) -> None:
+    data = TrainingData(*square_set)
+    before = {
+        "data_sha256": strangers.sha256,
+        "split": {"name": "abroad", "sha256": "1" * 64, "disjoint": True},
+        "extra": [],
+        "train_images": {"there: glioma": 4},
+        "seen_images": TrainingImages.from_records(strangers.records[:4]).listed,
+    }
+    record = with_lineage(data.facts(), data, [ParentRun(before)])
+    listed = TrainingImages.from_training(record)
+    assert listed is not None
+    assert [image in listed for image in strangers] == [True] * 4 + [False] * 6
+    assert all(image in listed for image in square_set[0])
+    (extra,) = record["extra"]
+    assert extra["split"] == {"name": "abroad", "sha256": "1" * 64}
+    assert record["train_images"]["there: glioma"] == 4
 
 
 def test_extra_images_stand_last_with_their_answers_and_outlines(
