@@ -182,6 +182,32 @@ def test_a_damaged_pillow_image_is_an_error_and_the_rest_is_answered(
     assert [each.error is None for each in found] == [False, True]
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_a_pillow_image_is_turned_as_its_file_is(
+    model: tumorlens.Model, head: NDArray[np.uint8], tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"turned.{suffix}"
+    turned = Image.fromarray(head).rotate(90, expand=True)
+    exif = turned.getexif()
+    exif[274] = 6
+    turned.save(path, exif=exif, lossless=True)
+    of_path = one(model.predict(path))
+    with Image.open(path) as opened:
+        assert one(model.predict(opened)).probabilities == of_path.probabilities
+
+
+@pytest.mark.parametrize("suffix", ["gif", "tif"])
+def test_a_pillow_image_of_several_is_noted(
+    model: tumorlens.Model, head: NDArray[np.uint8], tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"several.{suffix}"
+    first, *others = (Image.fromarray(head // part) for part in (1, 2, 3))
+    first.save(path, save_all=True, append_images=others)
+    with Image.open(path) as opened:
+        found = one(model.predict(opened))
+    assert "one of 3 images of the file is read; give its path instead to read all" in found.notes
+
+
 def test_a_path_of_bytes_or_too_long(model: tumorlens.Model, image: Path) -> None:
     class OfBytes:
         def __fspath__(self) -> bytes:

@@ -215,7 +215,7 @@ def _decoded(
     if isinstance(source, MedicalImage):
         return source
     if isinstance(source, Encoded):
-        return reader.read_bytes(source.data, SOURCE)
+        return reader.read_bytes(source.data, SOURCE).remarked(*source.notes)
     return volume_from_array(source) if volume else from_array(source)
 
 

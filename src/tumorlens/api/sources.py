@@ -37,6 +37,8 @@ class Encoded:
     """The bytes of a file that is in memory only."""
 
     data: bytes
+    notes: tuple[str, ...] = ()
+    """What it lacks of the object that it was made from."""
 
 
 Single = str | Path | NDArray[np.generic] | MedicalImage | Encoded | InputError
@@ -45,6 +47,8 @@ _ACCEPTED: Final = (
     "accepted are a path, an array (numpy, or what numpy can read, such as a torch tensor in CPU "
     "memory), a Pillow image, a MedicalImage, and a list of these"
 )
+_ORIENTATION: Final = 274
+"""The tag that says how an image is turned, in EXIF and in TIFF."""
 _NO_PIXELS: Final = "OSUTV"
 """Kinds of numpy's types for objects and strings, such as paths, and not for numbers."""
 
@@ -106,19 +110,22 @@ def _encoded(image: Any) -> Encoded | InputError:
     The error of a damaged image is an input too: among several, the others are answered.
     """
     buffer = io.BytesIO()
+    frames = getattr(image, "n_frames", 1)
     try:
+        image.load()  # a damaged file fails here, whatever the mode
+        orientation = image.getexif().get(_ORIENTATION, 1)
         if image.has_transparency_data:
             image = image.convert("RGBA")
-        image.load()  # a damaged file fails here, whatever the mode
     except (OSError, ValueError, SyntaxError) as error:
         return InputError(f"a Pillow image cannot be read: {error}")
     try:
-        image.save(buffer, "TIFF", compression="raw")
+        image.save(buffer, "TIFF", compression="raw", tiffinfo={_ORIENTATION: orientation})
     except (OSError, ValueError) as error:
         raise TypeError(
             f"a Pillow image of mode {image.mode} cannot be read ({error}); convert it to L or RGB"
         ) from error
-    return Encoded(buffer.getvalue())
+    others = f"one of {frames} images of the file is read; give its path instead to read all"
+    return Encoded(buffer.getvalue(), (others,) if frames > 1 else ())
 
 
 def _is_collection(source: Any) -> TypeGuard[Iterable[Any]]:
