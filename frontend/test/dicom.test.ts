@@ -27,6 +27,8 @@ describe("DICOM", () => {
     [0x0010, 0x2201, "LO", "Homo sapiens", ""],
     [0x0028, 0x0300, "CS", "YES", "states that it is a quality control image, such as one of a phantom"],
     [0x0028, 0x0300, "CS", "NO", ""],
+    [0x0018, 0x0085, "SH", "23NA", "states another nucleus than that of hydrogen (23NA)"],
+    [0x0018, 0x0085, "SH", "1H", ""],
   ])("of %i, %i %s %s", async (group, element, kind, value, told) => {
     const elements: Element[] = [...SERIES, [group, element, kind, value]];
     const { notes, origin } = await readDicom("a", gray("MR", elements.sort(([a, b], [c, d]) => a - c || b - d)));

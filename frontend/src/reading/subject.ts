@@ -18,19 +18,26 @@ const LOCALIZERS = new Set(["LOC", "LOCALISER", "LOCALISERS", "LOCALIZER", "LOCA
 const HEAD = new Set(["HEAD", "BRAIN", "SKULL"]);
 /** Parts of the body of which no slice shows the brain. */
 const ELSEWHERE = new Set([
-  "ABDOMEN", "ANKLE", "ARM", "BREAST", "CALF", "CHEST", "ELBOW", "EXTREMITY", "FEMUR", "FOOT", "FOREARM", "HAND", "HEART",
-  "HIP", "HUMERUS", "KIDNEY", "KNEE", "LEG", "LIVER", "LUMBAR", "NECK", "PANCREAS", "PELVIS", "PROSTATE", "SACRUM",
-  "SHOULDER", "THIGH", "THORAX", "UTERUS", "WRIST",
+  "ABDOMEN", "ANKLE", "ARM", "BREAST", "BWS", "CALF", "CHEST", "ELBOW", "EXTREMITY", "FEMUR", "FETUS", "FOOT", "FOREARM",
+  "HAND", "HEART", "HIP", "HUMERUS", "HWS", "KIDNEY", "KNEE", "LEG", "LIVER", "LUMBAR", "LWS", "NECK", "PANCREAS", "PELVIS",
+  "PROSTATE", "SACRUM", "SHOULDER", "THIGH", "THORAX", "UTERUS", "WRIST",
 ]);
+
+/** Elements other than hydrogen whose nuclei are imaged. */
+const OTHER_NUCLEI = new Set(["C", "F", "HE", "LI", "NA", "O", "P", "XE"]);
 
 const HUMAN = /\b(HUMAN|HOMO|MAN)\b/;
 
 /** That the file says it shows something else than the head of a person. */
 export function subjectNotes(set: DataSet): string[] {
-  const [part] = texts(set, "x00180015");
+  const part = texts(set, "x00180015")[0] || codeMeaning(set, "x00082218");
   const species = text(set, "x00102201") || codeMeaning(set, "x00102202");
   const notes = part && isElsewhere(part) ? [`the file states another part of the body (${part})`] : [];
   if (species && !HUMAN.test(species.toUpperCase())) notes.push(`the file states another species (${species})`);
+  const nucleus = texts(set, "x00180085")[0] ?? texts(set, "x00189100")[0] ?? "";
+  if (OTHER_NUCLEI.has(nucleus.toUpperCase().replace(/[^A-Z]/g, ""))) {
+    notes.push(`the file states another nucleus than that of hydrogen (${nucleus})`);
+  }
   if (["YES", "BOTH"].includes(text(set, "x00280300"))) notes.push("the file states that it is a quality control image, such as one of a phantom");
   return notes;
 }

@@ -211,6 +211,9 @@ def test_the_page_is_asked_about_every_word_that_is_recognised(
     ("QualityControlImage", "YES",
      "states that it is a quality control image, such as one of a phantom"),
     ("QualityControlImage", "NO", None),
+    ("ImagedNucleus", "23NA", "states another nucleus than that of hydrogen (23NA)"),
+    ("ResonantNucleus", "31P", "states another nucleus than that of hydrogen (31P)"),
+    ("ImagedNucleus", "1H", None), ("ImagedNucleus", "Proton", None),
 ])  # fmt: skip
 def test_animals_and_phantoms_are_told(
     head: Gray, write_dicom: Write, tag: str, value: str, note: str | None
@@ -219,6 +222,13 @@ def test_animals_and_phantoms_are_told(
     assert image.notes == (() if note is None else (f"the file {note}",))
     assert image.facts is not None
     assert image.facts.outside_training == (note is not None)
+
+
+def test_the_code_of_a_part_of_the_body(head: Gray, write_dicom: Write) -> None:
+    code = Dataset()
+    code.CodeMeaning = "Knee"
+    image = reader.read_bytes(write_dicom(head, AnatomicRegionSequence=[code]))
+    assert image.notes == ("the file states another part of the body (Knee)",)
 
 
 def test_the_code_of_a_species(head: Gray, write_dicom: Write) -> None:

@@ -31,15 +31,18 @@ _LOCALIZERS: Final = frozenset({
 hospitals write into SeriesDescription."""
 _HEAD: Final = frozenset({"HEAD", "BRAIN", "SKULL"})
 _ELSEWHERE: Final = frozenset({
-    "ABDOMEN", "ANKLE", "ARM", "BREAST", "CALF", "CHEST", "ELBOW", "EXTREMITY", "FEMUR", "FOOT",
-    "FOREARM", "HAND", "HEART", "HIP", "HUMERUS", "KIDNEY", "KNEE", "LEG", "LIVER", "LUMBAR",
-    "NECK", "PANCREAS", "PELVIS", "PROSTATE", "SACRUM", "SHOULDER", "THIGH", "THORAX", "UTERUS",
-    "WRIST",
+    "ABDOMEN", "ANKLE", "ARM", "BREAST", "BWS", "CALF", "CHEST", "ELBOW", "EXTREMITY", "FEMUR",
+    "FETUS", "FOOT", "FOREARM", "HAND", "HEART", "HIP", "HUMERUS", "HWS", "KIDNEY", "KNEE", "LEG",
+    "LIVER", "LUMBAR", "LWS", "NECK", "PANCREAS", "PELVIS", "PROSTATE", "SACRUM", "SHOULDER",
+    "THIGH", "THORAX", "UTERUS", "WRIST",
 })  # fmt: skip
-"""Parts of the body (PS3.16 annex L) of which no slice shows the brain."""
+"""Parts of the body (PS3.16 annex L; German for the spine) whose slices do not show the patient's
+brain."""
 _SPINE: Final = "SPINE"
 _HUMAN: Final = frozenset({"HUMAN", "HOMO", "MAN"})
 """Words for our own species: "Homo sapiens" in DICOM's codes (PS3.16 CID 7454)."""
+_OTHER_NUCLEI: Final = frozenset({"C", "F", "HE", "LI", "NA", "O", "P", "XE"})
+"""Elements other than hydrogen whose nuclei are imaged, such as 23NA."""
 _OF_QUALITY: Final = ("YES", "BOTH")
 """Values of QualityControlImage (PS3.3 C.7.6.1) of images with a phantom in them."""
 
@@ -72,6 +75,9 @@ def subject_notes(dataset: Dataset) -> list[str]:
         notes.append(f"the file states another part of the body ({part})")
     if species is not None and not _HUMAN.intersection(re.findall("[A-Z]+", species.upper())):
         notes.append(f"the file states another species ({species})")
+    nucleus = text(dataset, "ImagedNucleus") or text(dataset, "ResonantNucleus") or ""
+    if re.sub("[^A-Z]", "", nucleus.upper()) in _OTHER_NUCLEI:
+        notes.append(f"the file states another nucleus than that of hydrogen ({nucleus})")
     if text(dataset, "QualityControlImage") in _OF_QUALITY:
         notes.append("the file states that it is a quality control image, such as one of a phantom")
     return notes
@@ -88,7 +94,8 @@ def body_part(dataset: Dataset) -> str | None:
     """What the file states, in the elements of simple or of enhanced objects."""
     if (stated := text(dataset, "BodyPartExamined")) is not None:
         return stated
-    regions = items(functional_group(dataset, 0, "FrameAnatomySequence"), "AnatomicRegionSequence")
+    anatomy = functional_group(dataset, 0, "FrameAnatomySequence") or dataset
+    regions = items(anatomy, "AnatomicRegionSequence")
     return text(regions[0], "CodeMeaning") if regions else None
 
 
