@@ -16,7 +16,7 @@ function gray(modality: string, elements: Element[] = []): Uint8Array {
 }
 
 describe("DICOM", () => {
-  test.each(["MR", "mr", "MRI", "mri"])("%s is MR", async (modality) => {
+  test.each(["MR", "mr", "MRI", "mri", "\\MR", "MR\\CT"])("%s is MR", async (modality) => {
     const { pixels, notes } = await readDicom("a", gray(modality));
     expect([...pixels]).toEqual([...RAMP]);
     expect(notes).toEqual([]);
@@ -41,6 +41,21 @@ describe("DICOM", () => {
     const part = await readDicom("a", dicomImage([[0x0008, 0x0060, "CS", "MR"]], SIDE, 3, colors, photometric));
     expect(part.color).toBe(expected);
     expect(imagesOf([part])[0]).toMatchObject({ color: expected, notes: expected === "tinted" ? [TINTED] : [] });
+  });
+
+  test.each([["ARGB", 4], ["ARGB", 1], ["RGB", 1], ["MONOCHROME1", 3]])("pixels that are %s, %i samples, are refused", async (photometric, samples) => {
+    const pixels = new Uint8Array(samples * SIDE * SIDE);
+    const data = dicomImage([[0x0008, 0x0060, "CS", "MR"]], SIDE, samples, pixels, photometric);
+    await expect(readDicom("a", data)).rejects.toMatchObject({ kind: "unsupported_format", message: `pixels are ${samples} x ${photometric}` });
+  });
+
+  test("samples of no stated width have 16 bits", async () => {
+    const described = { height: SIDE, width: SIDE, samples: 1, photometric: "MONOCHROME2", allocated: 16, stored: 12 };
+    const words = Uint8Array.from({ length: 2 * SIDE * SIDE }, (_, at) => (at % 2 ? 1 : RAMP[at / 2]));
+    const data = Buffer.from(dicomPixels([[0x0008, 0x0060, "CS", "MR"]], described, words));
+    const at = data.indexOf(Buffer.from([0x28, 0, 0, 1]));
+    const { pixels } = await readDicom("a", Uint8Array.from([...data.subarray(0, at), ...data.subarray(at + 10)]));
+    expect([...pixels]).toEqual([...RAMP].map((low) => 256 + low));
   });
 
   test.each([["PALETTE COLOR", 1], ["YBR_FULL", 3]])("%s is not read as if it were plain", async (photometric, samples) => {

@@ -73,6 +73,20 @@ function nifti(): Uint8Array {
   return joined(new Uint8Array(data.buffer), shorts(VALUES));
 }
 
+/** `nifti()` in version 2, which states `length` as that of its header. */
+function nifti2(length: number): Uint8Array {
+  const data = new DataView(new ArrayBuffer(544));
+  data.setInt32(0, length, true);
+  new Uint8Array(data.buffer).set([...Buffer.from("n+2\0"), 13, 10, 26, 10], 4);
+  data.setInt16(12, 4, true);
+  data.setInt16(14, 16, true);
+  [3, ...SHAPE, 1, 1, 1, 1].forEach((side, place) => data.setBigInt64(16 + 8 * place, BigInt(side), true));
+  data.setBigInt64(168, 544n, true);
+  data.setInt32(348, 1, true);
+  AFFINE.flat().forEach((part, place) => data.setFloat64(400 + 8 * place, part, true));
+  return joined(new Uint8Array(data.buffer), shorts(VALUES));
+}
+
 /** `nifti()` with an extension of 112 bytes, and numbers of its header replaced by place. */
 function extended(stated: number, start: number): Uint8Array {
   const plain = nifti();
@@ -110,6 +124,22 @@ describe("NIfTI", () => {
     const [expected, found] = [await image(nifti()), await image(data)];
     expect(isSame(found, expected)).toBe(true);
     expect(found.notes).toEqual(isTold ? [expect.stringContaining("runs past the stated start")] : []);
+  });
+
+  test.each([540, 0])("of version 2, which states a length of %i", async (length) => {
+    const [expected, found] = [await image(nifti()), await image(nifti2(length))];
+    expect([isSame(found, expected), found.notes]).toEqual([true, []]);
+  });
+
+  test.each([[1, "gray"], [0, "vivid"]])("of colours has 8 bits a sample, times %i: %s", async (others, color) => {
+    const header = changed(70, 128, 2).slice(0, 352);
+    const found = await image(joined(header, bytes(VALUES.flatMap((value) => [value, others * value, others * value]))));
+    expect([found.format, found.color, found.notes]).toEqual(["NIfTI, 8 bits", color, []]);
+  });
+
+  test("of two dimensions is one slice, whatever is stated of a third", async () => {
+    const found = await image(changed(40, 2, 2));
+    expect([found.depth, found.height, found.width]).toEqual([1, SHAPE[0], SHAPE[1]]);
   });
 
   test("whose voxels lie behind its extensions is refused", async () => {
@@ -211,6 +241,19 @@ describe("NRRD", () => {
     if (apart === 6) expect([found.depth, found.height, found.width]).toEqual(sides);
     // The crown is up, and the first slice is at the face or on the patient's right.
     if (isKept) expect(found.pixels[0]).toBe(VALUES[40 * (35 + 36 * 33)]);
+  });
+
+  test.each([["coronal", [4, 34, 36]], ["sagittal", [4, 34, 36]]])("that is too thin for axial slices is cut into %s ones", async (plane, sides) => {
+    const directions = plane === "coronal" ? "(0,2,0) (2,0,0) (0,0,2)" : "(2,0,0) (0,2,0) (0,0,2)";
+    const found = await image(nrrd({ sizes: "4 36 34", "space directions": directions }, shorts(VALUES.slice(0, 4 * 36 * 34))));
+    expect(found.notes).toEqual([`too thin for axial slices; it is cut into ${plane} ones`]);
+    expect([found.facts[0], found.headward, found.depth, found.height, found.width]).toEqual([plane, 0, ...sides]);
+  });
+
+  test("of implausible spacings", async () => {
+    const found = await image(nrrd({ "space directions": null, space: null, "space origin": null, spacings: "2 1e-300 1e-9" }));
+    expect(found.notes).toContain("a voxel size of the file is missing or not plausible; 1 is used");
+    expect(found.pixelMm).toEqual([1, 1]);
   });
 
   test("in metres", async () => {

@@ -105,7 +105,8 @@ def test_an_affine_needs_three_directions_of_any_length(
         ([0, 1, 3], [1, 1, 3]),
         ([float("nan"), 2, 3], [1, 2, 3]),
         ([2, float("inf"), 1e5], [2, 1, 1]),
-        ([2, 9e4, 1e-9], [2, 9e4, 1e-9]),
+        ([2, 9e4, 1e-5], [2, 9e4, 1e-5]),
+        ([2, 1e-9, 1e-300], [2, 1, 1]),
     ],
 )
 def test_voxel_sizes_that_make_no_sense_are_one(

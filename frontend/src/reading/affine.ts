@@ -8,6 +8,7 @@ const SKEWED = 0.98;
 
 /** A voxel is smaller, in millimetres or microns. */
 const LARGEST_STEP = 1e5;
+const SMALLEST_STEP = 1e-6;
 
 export interface Placed {
   /** Three rows of four, in millimetres. */
@@ -72,7 +73,7 @@ export interface Axis {
 /** Voxel sizes; 1 for those that are not plausible. */
 export function plausibleSizes(values: number[], notes: string[]): number[] {
   const stated = values.map(Math.abs);
-  const sizes = stated.map((size) => (size > 0 && size < LARGEST_STEP ? size : 1));
+  const sizes = stated.map((size) => (size > SMALLEST_STEP && size < LARGEST_STEP ? size : 1));
   if (sizes.some((size, axis) => size !== stated[axis])) notes.push("a voxel size of the file is missing or not plausible; 1 is used");
   return sizes;
 }

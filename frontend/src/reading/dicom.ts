@@ -83,6 +83,9 @@ const SHARED = [
 ];
 /** StudyInstanceUID, StudyDate, PatientBirthDate, PatientName: one for all slices of a series. */
 const OF_ONE = ["x0020000d", "x00080020", "x00100030", "x00100010"];
+/** PhotometricInterpretation of gray, and of colours with their number of samples; gray need not be stated. */
+const GRAYS = ["MONOCHROME1", "MONOCHROME2", ""];
+const COLORS: Record<string, number> = { "PALETTE COLOR": 1, RGB: 3, YBR_FULL: 3, YBR_FULL_422: 3, YBR_ICT: 3, YBR_RCT: 3 };
 /** Part of what is not black that has no colour, in an image of gray. */
 const GRAY_PART = 0.9;
 
@@ -110,7 +113,7 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
     throw new InputError("server_only", "DICOM with look-up tables or functional groups; use the server instead");
   }
   const { pixels, levels, color, notes } = await frames(set, depth, height, width);
-  const bits = set.uint16("x00280101") || set.uint16("x00280100") || 16;
+  const bits = set.uint16("x00280101") || allocatedOf(set);
   const [aspect, odd] = aspectOf(set, height, width);
   const sizes = numbers(set, "x00280030");
   const pixelMm: [number, number] | null = sizes.length === 2 && odd.length === 0 ? [sizes[0], sizes[1]] : null;
@@ -243,13 +246,14 @@ function facts(set: DataSet): string[] {
 
 async function frames(set: DataSet, depth: number, height: number, width: number) {
   const syntax = syntaxOf(set);
+  samplesOf(set);
   const { pixels: raw, color, notes: remarks } = syntax === JPEG_BASELINE
     ? await jpegFrames(set, depth, height, width)
     : rawFrames(set, syntax, depth, height, width);
   for (let frame = 0; frame < depth; frame++) checkRows(raw.subarray(frame * height * width, (frame + 1) * height * width), height, width);
   const notes = [...rescaleNotes(set), ...surplus(set, syntax, depth * height * width), ...remarks];
   const [slope, intercept] = rescaleOf(set);
-  const bits = storedBits(set, set.uint16("x00280100") ?? 16);
+  const bits = storedBits(set, allocatedOf(set));
   const signed = set.uint16("x00280103") === 1;
   const ends = signed ? -1 : 2 ** bits - 1;
   const levels: GrayscaleTransform = {
@@ -298,7 +302,7 @@ function rescaleNotes(set: DataSet): string[] {
 function surplus(set: DataSet, syntax: string, pixels: number): string[] {
   const element = set.elements.x7fe00010;
   const depth = Math.max(1, Math.trunc(number(set, "x00280008") ?? 1));
-  const sampleBytes = ((set.uint16("x00280100") ?? 8) / 8) * (set.uint16("x00280002") || 1);
+  const sampleBytes = (allocatedOf(set) / 8) * (set.uint16("x00280002") || 1);
   const holdsMore = syntax === JPEG_BASELINE
     ? startsOf(set).length > depth && startsOf(set).every((start) => start === "ff d8")
     : element.length >= (pixels + pixels / depth) * sampleBytes;
@@ -352,11 +356,10 @@ function rawFrames(set: DataSet, syntax: string, depth: number, height: number, 
       "compressed DICOM that browsers cannot decode; use the server, or store it uncompressed",
     );
   }
-  const allocated = set.uint16("x00280100") ?? 8;
-  const channels = set.uint16("x00280002") || 1;
-  const photometric = text(set, "x00280004").toUpperCase();
-  if (photometric === "PALETTE COLOR" || (channels > 1 && !["RGB", "MONOCHROME2", ""].includes(photometric))) {
-    throw new InputError("server_only", `DICOM with pixels of ${photometric || "several samples"}; let the server read it`);
+  const allocated = allocatedOf(set);
+  const { channels, photometric } = samplesOf(set);
+  if (photometric === "PALETTE COLOR" || (channels > 1 && photometric !== "RGB")) {
+    throw new InputError("server_only", `DICOM with pixels of ${photometric}; let the server read it`);
   }
   if (channels === 1 && allocated === 8) checkWidth(set, depth, height, width);
   const isBig = syntax.endsWith(".2.2");
@@ -431,6 +434,21 @@ function frameColors(samples: Float32Array, depth: number, size: number, planar:
   return Array.from({ length: depth }, (_, frame) => (
     colorOf(size, (at) => [0, 1, 2].map((channel) => samples[3 * frame * size + along * at + across * channel]))
   ));
+}
+
+/** Samples of a pixel, and what they are. `describe` in `pixels.py`. */
+function samplesOf(set: DataSet): { channels: number; photometric: string } {
+  const channels = set.uint16("x00280002") || 1;
+  const stated = text(set, "x00280004").toUpperCase();
+  const photometric = channels === 3 && ["", "MONOCHROME2"].includes(stated) ? "RGB" : stated;
+  if (COLORS[photometric] !== channels && !(channels === 1 && GRAYS.includes(photometric))) {
+    throw new InputError("unsupported_format", `pixels are ${channels} x ${photometric || "not stated"}`);
+  }
+  return { channels, photometric };
+}
+
+function allocatedOf(set: DataSet): number {
+  return set.uint16("x00280100") ?? 16;
 }
 
 /** BitsStored where it makes sense. `describe` in `pixels.py`. */

@@ -1,18 +1,19 @@
 /** Values of a data set; what cannot be read counts as missing. `tumorlens/imaging/dicom/tags.py`. */
 import type { DataSet } from "dicom-parser";
 
+/** The first value of the element that is not empty. */
 export function text(set: DataSet, tag: string): string {
-  return set.string(tag)?.trim() ?? "";
+  return texts(set, tag)[0] ?? "";
 }
 
 /** All values of the element as words. */
 export function texts(set: DataSet, tag: string): string[] {
-  return text(set, tag).split("\\").map((word) => word.trim()).filter((word) => word !== "");
+  return stored(set, tag).split("\\").map((word) => word.trim()).filter((word) => word !== "");
 }
 
 /** All values of an element; none where one of them is no number. A comma is a decimal point that some exporters mean. */
 export function numbers(set: DataSet, tag: string): number[] {
-  const parts = text(set, tag).split("\\").map((part) => part.trim().replace(",", "."));
+  const parts = stored(set, tag).split("\\").map((part) => part.trim().replace(",", "."));
   const values = parts.map((part) => (part === "" ? NaN : Number(part)));
   return values.every(Number.isFinite) ? values : [];
 }
@@ -39,5 +40,9 @@ export function whole(set: DataSet, tag: string): number | null {
 
 /** Whether the element holds something, sense or not. */
 export function isStated(set: DataSet, tag: string): boolean {
-  return text(set, tag) !== "";
+  return stored(set, tag) !== "";
+}
+
+function stored(set: DataSet, tag: string): string {
+  return set.string(tag)?.trim() ?? "";
 }

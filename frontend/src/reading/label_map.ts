@@ -1,5 +1,5 @@
 /** Label maps, masks, maps of probabilities and distances: `tumorlens/imaging/label_map.py`. */
-import type { Plane } from "../preprocessing";
+import { median, type Plane } from "../preprocessing";
 import { InputError, type MedicalImage } from "../types";
 
 type Voxels = Pick<MedicalImage, "pixels" | "depth" | "height" | "width">;
@@ -95,8 +95,8 @@ function areDistances({ pixels, depth, height, width }: Voxels): boolean {
     }
   }
   const [low] = ends(found.map(([value]) => value));
-  const inside = found.filter(([value]) => value > low).map(([, steepness]) => steepness).sort((one, other) => one - other);
-  const usual = inside.length <= (1 - OUTSIDE) * found.length ? inside[inside.length >> 1] ?? 0 : 0;
+  const inside = found.filter(([value]) => value > low).map(([, steepness]) => steepness);
+  const usual = inside.length <= (1 - OUTSIDE) * found.length ? median(inside) : 0;
   return usual > 0 && inside.filter((one) => Math.abs(one / usual - 1) <= SAME_STEEPNESS).length >= MOST_EVEN * inside.length;
 }
 

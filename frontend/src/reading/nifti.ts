@@ -20,8 +20,9 @@ export function readNifti(name: string, data: Uint8Array): MedicalImage {
   if (nifti.isCompressed(buffer)) buffer = gunzip(new Uint8Array(buffer));
   const header = headerOf(buffer);
   if (!header) throw new InputError("corrupt", "a damaged NIfTI file");
-  const [rank, ...sides] = header.dims;
-  if (rank < 2 || rank > 7 || Math.min(sides[0], sides[1]) < 1 || Math.min(...sides.slice(0, rank)) < 0) throw new InputError("corrupt", "damaged NIfTI (its dimensions)");
+  const [rank, ...all] = header.dims;
+  const sides = all.slice(0, rank);
+  if (rank < 2 || rank > 7 || Math.min(sides[0], sides[1]) < 1 || Math.min(...sides) < 0) throw new InputError("corrupt", "damaged NIfTI (its dimensions)");
   const shape = [sides[0], sides[1], areSlices(header) ? sides[3] : Math.max(1, sides[2] ?? 1)] as const;
   checkVolume(shape);
   const voxelsAt = startOf(header);
@@ -54,10 +55,8 @@ function headerOf(buffer: ArrayBuffer): Header | null {
   const view = new DataView(head);
   if (head.byteLength < 352) return null;
   const isFirst = new TextDecoder().decode(head.slice(344, 347)) === "n+1";
-  if (isFirst) {
-    const isLittle = view.getInt16(40, true) >= 1 && view.getInt16(40, true) <= 7;
-    view.setInt32(0, 348, isLittle);
-  }
+  const rank = isFirst ? view.getInt16(40, true) : Number(view.getBigInt64(16, true));
+  view.setInt32(0, isFirst ? 348 : 540, rank >= 1 && rank <= 7);
   const flag = isFirst ? 348 : 540;
   if (flag + 4 <= head.byteLength) view.setUint32(flag, 0);
   return nifti.isNIFTI(head) ? (nifti.readHeader(head) as Header) : null;

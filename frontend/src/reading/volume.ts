@@ -1,7 +1,7 @@
 /** Volumes as slices in radiological display: right is left, front or crown is up. `tumorlens/imaging/planes.py`. */
 import { InputError, type MedicalImage, type SliceLocation } from "../types";
 import { type Axis, orientation, type Placed } from "./affine";
-import { checkSides, type Color, finite, tintNotes, withoutValue } from "./gray";
+import { checkSides, type Color, finite, MIN_SIDE, tintNotes, withoutValue } from "./gray";
 import { mend } from "./intensities";
 import { checkNoComputedMap, checkNoLabelMap } from "./label_map";
 import { lyingOf } from "./sides";
@@ -65,15 +65,15 @@ export function slicesOf(stored: Stored): MedicalImage {
   const { name, bits, color, values, shape, placed: { affine, isOriented, notes } } = stored;
   const { plane, axes, note } = cutOf(affine, shape);
   const [x, y, z] = axes.map(({ axis }) => shape[axis]);
-  const pixels = turned(values, shape, axes);
   const [columnMm, rowMm] = axes.map(({ axis }) => Math.hypot(...along(affine, axis)));
   const about = [...stored.notes, ...withoutValue(values), ...stored.surplus, ...notes, ...note];
   // Before pixels are made square, which may interpolate between labels.
-  const voxels = { pixels: finite(pixels), depth: z, height: y, width: x };
+  const [width, height, depth] = shape;
+  const voxels = { pixels: finite(values), depth, height, width };
+  checkRows(values, height, width);
   checkNoLabelMap(voxels);
   checkNoComputedMap(voxels);
-  checkRows(values, shape[1], shape[0]);
-  const square = squarePixels({ depth: z, height: y, width: x, pixels }, rowMm, columnMm);
+  const square = squarePixels({ depth: z, height: y, width: x, pixels: turned(values, shape, axes) }, rowMm, columnMm);
   checkSides(square.width, square.height);
   const isStretched = square.width !== x || square.height !== y;
   const finest = Math.min(rowMm, columnMm);
@@ -97,17 +97,29 @@ function cutOf(affine: number[][], shape: Shape): Cut {
   const axes = orientation(affine);
   const [left, back, head] = axes;
   const down = { ...head, flip: !head.flip };
+  const cuts: Omit<Cut, "note">[] = [
+    { plane: "axial", axes }, { plane: "coronal", axes: [left, down, back] }, { plane: "sagittal", axes: [back, down, left] },
+  ];
+  const [axial, coronal, sagittal] = cuts;
   const sizes = [0, 1, 2].map((axis) => Math.hypot(...along(affine, axis)));
   const apart = Math.max(...sizes);
   const acquired = axes.findIndex(({ axis }) => axis === sizes.indexOf(apart));
   const median = [...sizes].sort((a, b) => a - b)[1];
   const isFar = apart > Math.max(FARTHEST_MM, THICK * median) && apart <= IMPLAUSIBLE_MM;
-  if (!isFar || acquired === 2 || shape[axes[acquired].axis] < 2) {
-    return { plane: "axial", axes, note: [] };
+  if (isFar && acquired !== 2 && shape[axes[acquired].axis] > 1) {
+    const kept = acquired === 0 ? sagittal : coronal;
+    return { ...kept, note: [`${kept.plane} slices ${Number(apart.toPrecision(2))} mm apart, too far for axial ones, are kept`] };
   }
-  const plane = acquired === 0 ? "sagittal" : "coronal";
-  const note = [`${plane} slices ${Number(apart.toPrecision(2))} mm apart, too far for axial ones, are kept`];
-  return { plane, axes: plane === "sagittal" ? [back, down, left] : [left, down, back], note };
+  const isWide = (cut: Omit<Cut, "note">) => narrowest(cut.axes, sizes, shape) >= MIN_SIDE;
+  const fewest = [...cuts].sort((a, b) => shape[a.axes[2].axis] - shape[b.axes[2].axis]);
+  const usable = isWide(axial) ? axial : (fewest.find(isWide) ?? axial);
+  return { ...usable, note: usable === axial ? [] : [`too thin for axial slices; it is cut into ${usable.plane} ones`] };
+}
+
+/** Pixels of the narrower side of slices, once they are square. */
+function narrowest([across, down]: Axis[], sizes: number[], shape: Shape): number {
+  const [width, height] = [across, down].map(({ axis }) => shape[axis] * sizes[axis]);
+  return Math.min(width, height) / Math.min(sizes[across.axis], sizes[down.axis]);
 }
 
 /** The voxels in the order of slices, rows and columns. */

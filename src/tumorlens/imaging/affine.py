@@ -22,7 +22,9 @@ _SKEWED: Final = 0.98
 """The same volume below which the axes are visibly not perpendicular: by 11 degrees."""
 
 _LARGEST_STEP: Final = 1e5
-"""A voxel is smaller, in millimetres or microns."""
+"""A voxel is smaller, in millimetres or microns ..."""
+_SMALLEST_STEP: Final = 1e-6
+"""... and larger than this, in metres too."""
 
 
 class Placement(NamedTuple):
@@ -71,7 +73,7 @@ def sensible(affine: Matrix, name: str, notes: list[str]) -> Matrix | None:
 def plausible_sizes(stated: Sequence[float], notes: list[str]) -> list[float]:
     """Voxel sizes; 1 for those that are not plausible, with a note."""
     lengths = [abs(float(size)) for size in stated]
-    sizes = [size if 0 < size < _LARGEST_STEP else 1.0 for size in lengths]
+    sizes = [size if _SMALLEST_STEP < size < _LARGEST_STEP else 1.0 for size in lengths]
     if sizes != lengths:
         notes.append("a voxel size of the file is missing or not plausible; 1 is used")
     return sizes
