@@ -1,19 +1,25 @@
 """What comes in goes to the disk: little memory, nothing too large, nothing left behind."""
 
 import io
+import struct
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import Queue
+from typing import Any, Final
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 from pydicom.uid import MRImageStorage
-from pynetdicom import AE, _config, dimse_messages
+from pynetdicom import AE, _config, dimse_messages, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
+from pynetdicom.pdu_primitives import P_DATA
 from tests.pacs.machines import send_all, until
 
 from tumorlens.pacs import node, reception
@@ -137,6 +143,84 @@ def test_half_an_instance_leaves_nothing_behind(
         association.dul.socket.close()
     until(lambda: not list(spool.incoming.iterdir()))
     assert spool.counts() == {}
+
+
+_STORE: Final[dict[str, Any]] = {
+    "CommandField": 0x0001, "MessageID": 7, "Priority": 2, "AffectedSOPClassUID": MRImageStorage,
+    "AffectedSOPInstanceUID": "1.2.3.4",
+}  # fmt: skip
+_NO_DATA: Final = 0x0101
+"""Data set type of a message without a data set (PS3.7 E.1)."""
+
+
+def _answer_to(port: int, data: bytes | None, **elements: Any) -> Dataset | None:
+    """The command of the answer to a request of these elements; None if the node hangs up."""
+    answers: Queue[Dataset | None] = Queue()
+    entity = AE("TESTER")
+    entity.add_requested_context(MRImageStorage)
+    association = entity.associate(
+        "127.0.0.1", port, ae_title="TUMORLENS",
+        evt_handlers=[
+            (evt.EVT_DIMSE_RECV, lambda event: answers.put(event.message.command_set)),
+            (evt.EVT_CONN_CLOSE, lambda _: answers.put(None)),
+        ],
+    )  # fmt: skip
+    command = Dataset()
+    for name, value in elements.items():
+        if value is not None:
+            setattr(command, name, value)
+    command.CommandDataSetType = _NO_DATA if data is None else 0
+    encoded = encode(command, True, True) or b""
+    length = struct.pack("<HHLL", 0, 0, 4, len(encoded))
+    parts = [b"\x03" + length + encoded, *([] if data is None else [b"\x02" + data])]
+    for part in parts:
+        sent = P_DATA()
+        # Typed as tuples, and checked to be lists.
+        sent.presentation_data_value_list = [[1, part]]  # type: ignore[list-item]
+        association.dul.send_pdu(sent)
+    transport = association.dul.socket and association.dul.socket.socket
+    answer = answers.get(timeout=30)
+    if answer is not None:
+        assert association.is_established
+        association.abort()
+    elif transport:  # pynetdicom leaves it to the garbage collector
+        transport.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("lacking", "why"),
+    [
+        (None, "no data set came"), ("AffectedSOPInstanceUID", "the request lacks elements"),
+        ("AffectedSOPClassUID", "the request lacks elements"),
+    ],
+)  # fmt: skip
+def test_a_request_without_a_data_set_is_refused(
+    server: Acceptor, spool: Spool, caplog: pytest.LogCaptureFixture, lacking: str | None, why: str
+) -> None:
+    given = {name: value for name, value in _STORE.items() if name != lacking}
+    answer = _answer_to(int(server.server_address[1]), None, **given)
+    assert answer is not None
+    assert (answer.CommandField, answer.Status) == (0x8001, node.CANNOT_UNDERSTAND)
+    assert answer.MessageIDBeingRespondedTo == 7
+    assert f"status C000): {why}" in caplog.text
+    assert spool.counts() == {}
+
+
+@pytest.mark.parametrize("data", [None, b"a patient"])
+@pytest.mark.parametrize(
+    "lacking", ["MessageID", "AffectedSOPInstanceUID", "AffectedSOPClassUID", "CommandField"]
+)
+def test_a_request_that_cannot_be_answered_leaves_nothing_behind(
+    server: Acceptor, spool: Spool, caplog: pytest.LogCaptureFixture, lacking: str,
+    data: bytes | None,
+) -> None:  # fmt: skip
+    given = {name: value for name, value in _STORE.items() if name != lacking}
+    if data is None and "UID" in lacking:
+        pytest.skip("is answered, see above")
+    assert _answer_to(int(server.server_address[1]), data, **given) is None
+    assert "closed a connection" in caplog.text
+    until(lambda: not list(spool.incoming.iterdir()))
 
 
 def test_a_node_that_has_ended_receives_no_more_for_others(spool: Spool) -> None:

@@ -3,15 +3,17 @@
 import logging
 from typing import Final, cast
 
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, events, evt
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, events, evt
+from pynetdicom.dimse_primitives import C_CANCEL, C_STORE
 
 from tumorlens.imaging.dicom.classes import MR_CLASSES, VERIFICATION
 from tumorlens.isolation.pool import WorkerFaultError
 from tumorlens.pacs.acceptor import Acceptor, closed, guard
+from tumorlens.pacs.connections import end
 from tumorlens.pacs.identifying import Identify, UnreadableError, identify_here
 from tumorlens.pacs.journal import Journal
 from tumorlens.pacs.private import SpoolError
-from tumorlens.pacs.reception import Incoming, incoming, receive_into
+from tumorlens.pacs.reception import Incoming, discard_data, incoming, receive_into
 from tumorlens.pacs.settings import NodeSettings
 from tumorlens.pacs.spool import OtherContentError, Spool
 
@@ -24,6 +26,8 @@ DOES_NOT_MATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 OTHER_CONTENT: Final = 0xC111
 """One of the codes for "cannot understand": the UID is known, with other pixels."""
+_ANSWER: Final = 0x8000
+"""Of a command field: the message is an answer (PS3.7 E.1)."""
 _NO_LIMIT: Final = 1 << 30
 """pynetdicom counts connections as associations; ``Acceptor`` counts better."""
 
@@ -66,6 +70,29 @@ class _Reception:
             "association_rejected", peer=str(peer.address), title=str(peer.ae_title)
         )
 
+    def received(self, event: events.Event) -> None:
+        """Answer a request that lacks something, which pynetdicom ignores; for ``EVT_DIMSE_RECV``.
+
+        The peer would wait for an answer. Without a number of the message there can be none.
+        """
+        message = event.message
+        request = message.message_to_primitive()
+        is_answer = message.command_set.CommandField & _ANSWER
+        if is_answer or isinstance(request, C_CANCEL) or request.is_valid_request:
+            return
+        discard_data(event)
+        peer = str(event.assoc.requestor.address)
+        if not isinstance(request, C_STORE) or request.MessageID is None:
+            log.warning("closed a connection from %s: a request lacks elements", peer)
+            end(event.assoc)
+            return
+        answer = C_STORE()
+        answer.MessageIDBeingRespondedTo = request.MessageID
+        answer.AffectedSOPClassUID = request.AffectedSOPClassUID
+        answer.AffectedSOPInstanceUID = request.AffectedSOPInstanceUID
+        answer.Status = self._refuse(CANNOT_UNDERSTAND, peer, "the request lacks elements")
+        event.assoc.dimse.send_msg(answer, cast("int", message.context_id))
+
     def store(self, event: events.Event) -> int:
         """Store the instance, then confirm it."""
         if self.acceptor is None:
@@ -78,7 +105,7 @@ class _Reception:
         try:
             received = incoming(event)
         except OSError:
-            return self._refuse(CANNOT_UNDERSTAND, peer, "nothing came")
+            return self._refuse(CANNOT_UNDERSTAND, peer, "no data set came")
         status, in_spool = self._keep(
             received, getattr(event.request, "AffectedSOPInstanceUID", None), peer
         )
@@ -124,8 +151,10 @@ def start(
     """
     if not settings.allowed:
         raise ValueError("no AE title is allowed to call")
-    # pynetdicom quotes what it is sent, names of patients among it.
+    # pynetdicom quotes what it is sent, names of patients among it. Where that lacks something, its
+    # own handlers fail, and those behind them are not called.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+    _config.LOG_HANDLER_LEVEL = "none"
     undo = receive_into(spool.incoming, spool.space)
     entity = AE(settings.ae_title)
     entity.maximum_associations = _NO_LIMIT
@@ -146,6 +175,7 @@ def start(
                 (evt.EVT_REQUESTED, reception.requested),
                 (evt.EVT_ACCEPTED, reception.accepted),
                 (evt.EVT_DATA_RECV, reception.note_data),
+                (evt.EVT_DIMSE_RECV, reception.received),
                 (evt.EVT_C_STORE, reception.store),
                 (evt.EVT_REJECTED, reception.rejected),
             ],

@@ -143,6 +143,13 @@ def incoming(event: events.Event) -> Incoming:
     return file
 
 
+def discard_data(event: events.Event) -> None:
+    """Delete the file of a message that nothing will handle; for ``EVT_DIMSE_RECV``."""
+    file = getattr(event.message, "_data_set_file", None)
+    if isinstance(file, Incoming):
+        file.discard()
+
+
 def discard_unfinished(event: events.Event) -> None:
     """Delete what a connection leaves half sent, or unhandled; for ``EVT_CONN_CLOSE``."""
     dimse = event.assoc.dimse
