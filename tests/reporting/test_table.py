@@ -59,6 +59,28 @@ def test_footer(width: int | None) -> None:
     assert RESEARCH_NOTICE in text
 
 
+def _damaged(folder: str, count: int, why: str = "cut off") -> list[Result]:
+    paths = [f"{folder}/{index}.dcm" for index in range(count)]
+    return [Failure.from_error(path, CorruptInputError(f"{path}: {why}")) for path in paths]
+
+
+@pytest.mark.parametrize("width", [None, 160, 100, 50])
+def test_files_of_a_folder_with_the_same_error_are_one_line(width: int | None) -> None:
+    answered = image("in/a.png", label="glioma")
+    results = [*_damaged("in/s1", 20), answered, *_damaged("in/s2", 3), *_damaged("in/s3", 4)]
+    text = " ".join(render(results, width=width).split())
+    assert "in/s1: 20 files, such as 0.dcm: cut off; --format csv lists each" in text
+    assert "in/s3: 4 files, such as 0.dcm" in text
+    assert text.count("s1 (20 files)") == 1
+    assert all(f"in/s2/{index}.dcm: cut off" in text for index in range(3))
+    assert text.index("s1 (20 files)") < text.index("a.png") < text.index("s2/0.dcm")
+
+
+def test_files_with_other_errors_are_lines_of_their_own() -> None:
+    results = [*_damaged("s", 3), *_damaged("s", 3, "empty"), *_damaged("other", 3)]
+    assert "files" not in render(results, width=None)
+
+
 def test_plain_lines_hold_whole_paths_and_every_class() -> None:
     lines = render(RESULTS, width=None).splitlines()
     assert LONG in lines[1]

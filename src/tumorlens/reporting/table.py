@@ -2,6 +2,8 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
 from typing import Final
 
 from rich import box
@@ -19,6 +21,7 @@ from tumorlens.inference.record import (
     REJECTED,
     Answer,
     Failure,
+    FailureReason,
     Result,
     StudyPrediction,
     VolumePrediction,
@@ -36,6 +39,8 @@ _LEAST_ANSWER: Final = 34
 """Fewest terminal columns for the summary, which is wrapped."""
 _LEAST_PATH: Final = 12
 """Fewest for a path, which is shortened."""
+_MERGED_FROM: Final = 4
+"""Fewest files with the same error that are one line."""
 _UNBOUNDED: Final = 100_000
 _STYLES: Final = {
     CLASSIFIED: "bold",
@@ -51,8 +56,10 @@ Results = Sequence[Result]
 def render(results: Results, *, width: int | None, color: bool = False) -> str:
     """Format ``results`` for ``width`` columns; None: for a file or pipe, without wrapping.
 
-    Below the table are reasons, errors, notes, the model and the research notice.
+    Below the table are reasons, errors, notes, the model and the research notice. Neighbouring
+    files of a folder that fail for the same reason, as those of a damaged series, are one line.
     """
+    results = list(_merged(results))
     out = io.StringIO()
     console = Console(
         file=out,
@@ -67,6 +74,27 @@ def render(results: Results, *, width: int | None, color: bool = False) -> str:
     body = _list(results, width) if width and width < _NARROW else [_table(results, width, console)]
     console.print(*body, *_footer(results), sep="\n")
     return "\n".join(line.rstrip() for line in out.getvalue().strip("\n").splitlines()) + "\n"
+
+
+def _merged(results: Results) -> Iterator[Result]:
+    for fault, group in groupby(results, _fault):
+        same = list(group)
+        if fault is None or len(same) < _MERGED_FROM:
+            yield from same
+            continue
+        folder, kind, reason = fault
+        path = f"{folder} ({len(same)} files)"
+        such = f"{len(same)} files, such as {Path(same[0].path).name}"
+        message = f"{folder}: {such}{reason}; --format csv lists each"
+        yield Failure(path=path, error=FailureReason(kind=kind, message=message))
+
+
+def _fault(result: Result) -> tuple[str, str, str] | None:
+    """The folder of a file that failed, and why; None of an answer."""
+    if not isinstance(result, Failure):
+        return None
+    folder = str(Path(result.path).parent)
+    return folder, result.error.kind, result.error.message.removeprefix(result.path)
 
 
 def elide(path: str, room: int) -> str:
