@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from tumorlens.batch import discovery
 from tumorlens.batch.discovery import Discovery, count_files, located
@@ -49,6 +51,25 @@ def test_folder(folder: Path) -> None:
     ]
     assert look.skipped == 1
     assert count_files(str(folder)) == 7
+
+
+@pytest.mark.parametrize(("named", "missing"), [(3, 0), (9, 2)])
+def test_a_directory_of_files_in_other_folders(folder: Path, named: int, missing: int) -> None:
+    """As on a CD: the directory lies above the folders of the images."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.99")
+    dataset.DirectoryRecordSequence = [Dataset() for _ in range(named)]
+    for record in dataset.DirectoryRecordSequence:
+        record.ReferencedFileID = ["SERIES", "0"]
+    dataset.save_as(folder / "DICOMDIR", enforce_file_format=True)
+    items = found(folder)
+    assert [item.kind for item in items if item.path.endswith("series")] == ["dicom"]
+    messages = [item.message.partition(": ")[2] for item in items if item.kind == "failure"]
+    told = f"{missing} of {named} files that the DICOM directory names are missing"
+    assert messages == [told] * (missing > 0)
 
 
 def test_archives_in_a_folder_are_opened(folder: Path, head: NDArray[np.uint8]) -> None:

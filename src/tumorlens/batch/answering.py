@@ -82,9 +82,10 @@ class Answerer:
         from tumorlens.imaging.series import group_files, group_members
 
         if item.kind == "dicom":
-            grouped = group_files(item.names)
+            grouped = group_files(item.names, are_all=False)
         else:
-            grouped = group_members(self._open(item.path), item.names)
+            is_archive = not is_remote(item.path)
+            grouped = group_members(self._open(item.path), item.names, are_all=is_archive)
         failures = list(grouped.failures)
         studies: dict[str | None, list[_Answered]] = {}
         for series in grouped.series:

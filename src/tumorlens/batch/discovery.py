@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT: Final = "-"
 _PATTERN: Final = frozenset("*?[")
+_DIRECTORY: Final = "DICOMDIR"
+"""The name of a DICOM directory (PS3.10 8.6)."""
 _FEW_DICOM: Final = 1000
 """Most DICOM files of one item; larger folders are first divided by series."""
 
@@ -92,7 +94,9 @@ class Discovery:
         dicom: list[str] = []
         for path in paths:
             kind = kind_of(path)
-            if kind == "dicom":
+            if kind == "dicom" and Path(path).name.upper() == _DIRECTORY:
+                yield from _named_by(folder, path)
+            elif kind == "dicom":
                 dicom.append(path)
             elif kind is None and not claims_image(path):
                 self.skipped += 1
@@ -192,6 +196,16 @@ def _of_one_folder(folder: str, paths: Sequence[str]) -> Iterator[Item]:
     studies = _Studies()
     yield from studies.add(folder, paths)
     yield from studies.rest()
+
+
+def _named_by(folder: str, directory: str) -> Iterator[Item]:
+    """A failure where a DICOM directory names more files than its folder has, here and below."""
+    membership = _membership_of(directory)
+    named = membership.named if membership else 0
+    files = sum(len(names) for _, _, names in os.walk(folder)) - 1
+    if named > files:
+        what = f"{named - files} of {named} files that the DICOM directory names are missing"
+        yield failure(directory, MissingInputError(f"{directory}: {what}"))
 
 
 class _Studies:

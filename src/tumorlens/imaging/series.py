@@ -115,22 +115,29 @@ def membership_of(path: str) -> Membership | None:
         return None
 
 
-def group_files(paths: Sequence[str]) -> Grouped:
-    """Group the DICOM files at ``paths``; only their headers are read."""
-    return _group([(path, None) for path in paths], lambda location: open_file(location[0]), None)
+def group_files(paths: Sequence[str], *, are_all: bool = True) -> Grouped:
+    """Group the DICOM files at ``paths``; only their headers are read.
+
+    Unless they ``are_all`` that there are, files that a DICOM directory names may lie elsewhere.
+    """
+    locations = [(path, None) for path in paths]
+    return _group(locations, lambda location: open_file(location[0]), None, are_all)
 
 
-def group_members(archive: Archive, names: Sequence[str]) -> Grouped:
-    """Group the DICOM members of an archive."""
+def group_members(archive: Archive, names: Sequence[str], *, are_all: bool = True) -> Grouped:
+    """Group the DICOM members of an archive; arguments as above."""
 
     def open_(location: Location) -> BinaryIO:
         return io.BytesIO(archive.read(location[1] or ""))
 
-    return _group([(archive.path, name) for name in names], open_, archive)
+    return _group([(archive.path, name) for name in names], open_, archive, are_all)
 
 
 def _group(
-    locations: Sequence[Location], open_: Callable[[Location], BinaryIO], archive: Archive | None
+    locations: Sequence[Location],
+    open_: Callable[[Location], BinaryIO],
+    archive: Archive | None,
+    are_all: bool,
 ) -> Grouped:
     if len(locations) > MAX_STUDY_FILES:
         where = os.path.dirname(name_of(locations[0]))  # noqa: PTH120  (a text, not a path)
@@ -169,7 +176,7 @@ def _group(
             failures.append((name, error))
     failures.extend(_once(errors) for errors in refused.values())
     failures.extend(image.failure() for image in concatenations.values() if image.missing > 0)
-    if named > others:  # by number, as files that were sent may have other names
+    if are_all and named > others:  # by number, as files that were sent may have other names
         what = f"{named - others} of {named} files that the DICOM directory names are missing"
         failures.append((directory, MissingInputError(f"{directory}: {what}")))
     split_up = [part for files in headers.values() for part in apart(files)]
