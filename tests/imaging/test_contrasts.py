@@ -94,7 +94,7 @@ PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "sequence": ({"SequenceName": "*ep_b0"}, {"SequenceName": "*ep_b1000"}),
     "scanning sequence": ({"ScanningSequence": "GR"}, {"ScanningSequence": "SE"}),
     "averages": ({"NumberOfAverages": 1}, {"NumberOfAverages": 4}),
-    "nucleus": ({"ImagedNucleus": "1H"}, {"ImagedNucleus": "23NA"}),
+    "nucleus": ({"ImagedNucleus": "1H"}, {"ImagedNucleus": "2H"}),
     "coil": ({"ReceiveCoilName": "A"}, {"ReceiveCoilName": "B"}),
     "series number": ({"SeriesNumber": 3}, {"SeriesNumber": 4}),
     "description": ({"SeriesDescription": "T1"}, {"SeriesDescription": "T2"}),
