@@ -28,8 +28,9 @@ from tumorlens.cores import processor
 from tumorlens.datasets import audit
 from tumorlens.datasets.fingerprints import fingerprint
 from tumorlens.datasets.manifest import Manifest, Record
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import CLASSES
 
 _COPY_EVERY: Final = 10

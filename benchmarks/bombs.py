@@ -137,7 +137,7 @@ def attacker(url: str, number: int) -> Callable[[threading.Event], Counter[str]]
 def good() -> bytes:
     """A synthetic head."""
     from tumorlens.demo.phantoms import make_phantom
-    from tumorlens.imaging import encode
+    from tumorlens.imaging.raster import encode
 
     return encode.png(make_phantom(np.random.default_rng(5), "glioma").pixels)
 

@@ -62,8 +62,8 @@ def read(path: Path) -> dict[str, Any]:
     """Read everything at ``path``; say what came out, and the peaks in MiB."""
     # All readers, so that what they import does not count as memory of the input.
     import tumorlens.imaging.dicom.reader
-    import tumorlens.imaging.nifti
-    import tumorlens.imaging.raster  # noqa: F401
+    import tumorlens.imaging.raster.pillow
+    import tumorlens.imaging.volumes.nifti  # noqa: F401
     from tumorlens.imaging.study import read_study
 
     before = shared.peak_mib()

@@ -29,7 +29,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from tumorlens.cores import processor
 from tumorlens.demo.phantoms import make_phantom
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _FLAGS: Final = ("--no-sandbox", "--disable-gpu")

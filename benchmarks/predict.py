@@ -180,7 +180,7 @@ def images(scratch: Path, count: int) -> tuple[Path, str]:
 def _make_images(folder: Path, count: int) -> None:
     import numpy as np
 
-    from tumorlens.imaging import encode
+    from tumorlens.imaging.raster import encode
 
     random = np.random.default_rng(0)
     rows, columns = np.mgrid[-1:1:512j, -1:1:512j]

@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def write_script(folder: Path) -> Path:
     """wrk's script, and the bodies of 16 different requests."""
     from tumorlens.demo.phantoms import make_phantom
-    from tumorlens.imaging import encode
+    from tumorlens.imaging.raster import encode
     from tumorlens.labels import CLASSES
 
     for index in range(16):

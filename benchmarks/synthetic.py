@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tumorlens.demo.phantoms import make_phantom
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import CLASSES
 
 _PHANTOMS: Final = 256

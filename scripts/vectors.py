@@ -25,10 +25,11 @@ from threadpoolctl import threadpool_limits
 
 from tumorlens.bundle import ConformalThresholds, DecisionRule
 from tumorlens.demo.phantoms import make_phantom
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.dicom.derived import OWN_CLASSES
 from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.raster import encode
 from tumorlens.inference import conformal
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.decision import decide

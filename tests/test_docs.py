@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from tumorlens.cli.main import cli
 from tumorlens.demo import phantoms
 from tumorlens.errors import EXIT_CODES
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import CLASSES
 
 ROOT = Path(__file__).resolve().parent.parent

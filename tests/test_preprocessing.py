@@ -13,7 +13,7 @@ from PIL import Image
 from tumorlens.config import PreprocessConfig
 from tumorlens.demo.phantoms import make_phantom
 from tumorlens.errors import BlankImageError
-from tumorlens.imaging.quantiles import quantiles
+from tumorlens.imaging.samples.quantiles import quantiles
 from tumorlens.labels import CLASSES
 from tumorlens.preprocessing import (
     Box,

@@ -18,7 +18,7 @@ from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import evaluator
 from tumorlens.evaluation.probes.data import answer
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import CLASSES
 

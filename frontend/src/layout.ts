@@ -1,4 +1,4 @@
-/** Images that are not one slice on dark air: inverted, several in one, colours, masks. `tumorlens/imaging/layout.py`. */
+/** Images that are not one slice on dark air: inverted, several in one, colours, masks. `tumorlens/imaging/samples/layout.py`. */
 import { insideMargin } from "./margin";
 import { cut, type Plane, quantile } from "./preprocessing";
 

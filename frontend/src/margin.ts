@@ -1,4 +1,4 @@
-/** The bright margin of a screenshot, which is not part of the image: `tumorlens/imaging/margin.py`. */
+/** The bright margin of a screenshot, which is not part of the image: `tumorlens/imaging/samples/margin.py`. */
 import { extremes, type Plane } from "./preprocessing";
 
 const BRIGHT = 0.85;

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BlankImageError
-from tumorlens.imaging.gray import Samples
-from tumorlens.imaging.margin import inside_margin
-from tumorlens.imaging.quantiles import BYTES, quantiles
+from tumorlens.imaging.samples.gray import Samples
+from tumorlens.imaging.samples.margin import inside_margin
+from tumorlens.imaging.samples.quantiles import BYTES, quantiles
 
 Gray = Samples
 """A gray image (H, W): float32 of any range, or bytes, which give the same and cost less."""

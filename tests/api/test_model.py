@@ -21,7 +21,8 @@ import tumorlens
 from tumorlens import bundle
 from tumorlens.bundle import ConformalThresholds, DecisionRule
 from tumorlens.errors import InputError, MissingInputError
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.record import StudyPrediction, VolumePrediction
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE, ClassSet
 

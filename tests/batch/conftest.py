@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.run import Batch, Engine, Options, Report
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 Answer = Callable[..., Report]
 

@@ -18,7 +18,7 @@ from tumorlens.batch.discovery import Discovery, count_files, located
 from tumorlens.batch.items import Item
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import BatchError
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tumorlens.errors import (
     MissingExtraError,
     MissingInputError,
 )
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 _numbers = itertools.count()
 

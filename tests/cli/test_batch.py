@@ -11,7 +11,7 @@ from tests.batch.conftest import rows
 
 from tumorlens import bundle
 from tumorlens.cli import main as cli
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import ClassSet
 
 

@@ -27,7 +27,7 @@ from tumorlens.errors import (
     OutputExistsError,
     SplitError,
 )
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 
 

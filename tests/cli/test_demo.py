@@ -18,7 +18,7 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.demo.phantoms import make_phantom
 from tumorlens.demo.walkthrough import INTENDED_USE, classify
 from tumorlens.errors import EXIT_SOME_INPUTS_FAILED, EXIT_USAGE, install_command
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure
 from tumorlens.labels import RESEARCH_NOTICE

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tumorlens.cli.extras import numbered_name
 from tumorlens.cli.predict import command
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 
 def test_a_file_for_each_answer(tiny_bundle: Path, tmp_path: Path, head: NDArray[np.uint8]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tumorlens.errors import EXIT_CODES
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 _COMMAND = [sys.executable, "-m", "tumorlens"]
 _HEAVY = (

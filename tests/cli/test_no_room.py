@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tumorlens.demo.phantoms import write_phantoms
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 resource = pytest.importorskip("resource", reason="needs limits of POSIX")
 _FULL = Path("/dev/full")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tumorlens.imaging import encode, finder
+from tumorlens.imaging import finder
+from tumorlens.imaging.raster import encode
 
 _SCRIPT = """
 import json, os, sys

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from tumorlens import bundle
 from tumorlens.cli.main import cli
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 RECIPE = """
 epochs = 50

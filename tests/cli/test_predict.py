@@ -25,7 +25,7 @@ from tumorlens import bundle
 from tumorlens.bundle import DecisionRule
 from tumorlens.cli.predict import command
 from tumorlens.errors import BundleError, MissingInputError
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.record import Failure
 from tumorlens.inference.stream import Outcome
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from tumorlens.datasets import importers
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import CLASSES
 
 Draw = Callable[[int], NDArray[np.uint8]]

@@ -15,7 +15,7 @@ from tumorlens.datasets import audit, importers, splits
 from tumorlens.datasets.findings import Audit
 from tumorlens.datasets.fingerprints import fingerprint
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE
 from tumorlens.reporting import audit_report
 

@@ -13,7 +13,8 @@ from tumorlens.datasets import collections, importers, public_splits, splits
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.datasets.masks import load_mask
 from tumorlens.errors import DatasetError
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import BRAIN_TUMORS
 
 Write = Callable[..., bytes]

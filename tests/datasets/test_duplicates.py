@@ -14,7 +14,7 @@ from tumorlens.datasets.duplicates import Pairs
 from tumorlens.datasets.fingerprints import Fingerprints
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.errors import DatasetError
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 Draw = Callable[[int], NDArray[np.uint8]]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tumorlens.datasets import fingerprints, importers
 from tumorlens.datasets.fingerprints import ORIENTATIONS
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 Draw = Callable[[int], NDArray[np.uint8]]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tumorlens.datasets import class_folders, importers
 from tumorlens.errors import DatasetError
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import CLASSES
 
 Draw = Callable[[int], NDArray[np.uint8]]

@@ -15,7 +15,8 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.demo import phantoms
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import external_set
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.classifier import Classifier
 
 

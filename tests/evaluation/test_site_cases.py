@@ -13,7 +13,7 @@ from tumorlens.config import PreprocessConfig
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import DatasetError
 from tumorlens.evaluation.site import LocalCases, read_cases
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.classifier import Classifier
 
 BRIGHT = [record("1.png", "glioma", group="P1"), record("2.png", "notumor")]

@@ -16,7 +16,7 @@ from tumorlens.evaluation.whole_heads import (
     answer_list,
     fit_volume_decisions,
 )
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.classifier import Classifier
 
 SLICES = DecisionRule(tumor_threshold=0.9, notumor_threshold=0.95, kind_threshold=0.97)

@@ -22,8 +22,9 @@ from typing import NamedTuple
 from tests.fuzz.structured import MAKERS, made
 from tests.fuzz.targets import check_bytes, check_files
 
-from tumorlens.imaging import nifti, raster  # noqa: F401 - once, not in each child
 from tumorlens.imaging.dicom import reader  # noqa: F401 - as above
+from tumorlens.imaging.raster import pillow  # noqa: F401 - once, not in each child
+from tumorlens.imaging.volumes import nifti  # noqa: F401 - once, not in each child
 
 LONGEST_CPU_SECONDS = 5.0
 LARGEST_BYTES = 1 << 30

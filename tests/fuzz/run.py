@@ -16,8 +16,9 @@ import atheris
 with atheris.instrument_imports(include=["tumorlens", "pydicom", "nibabel"]):
     from tests.fuzz.targets import TARGETS
 
-    from tumorlens.imaging import mgh, nifti, nrrd, raster  # noqa: F401 - now, not when first used
     from tumorlens.imaging.dicom import reader as dicom  # noqa: F401 - as above
+    from tumorlens.imaging.raster import pillow  # noqa: F401 - now, not when first used
+    from tumorlens.imaging.volumes import mgh, nifti, nrrd  # noqa: F401 - now, not when first used
 
 from tests.fuzz.seeds import seeds
 

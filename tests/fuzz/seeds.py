@@ -26,7 +26,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 _RING: NDArray[np.uint8] = (
     100 + 99 * np.sin(np.hypot(*np.mgrid[-16:16, -16:16]) / 2)

@@ -33,7 +33,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
 )
 
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 Random = np.random.Generator
 _SIDE: Final = 40

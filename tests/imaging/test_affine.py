@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tumorlens.imaging.affine import (
+from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
+from tumorlens.imaging.geometry.affine import (
     LPS_TO_RAS,
     affine_of,
     centred,
@@ -17,7 +18,6 @@ from tumorlens.imaging.affine import (
     sensible,
     usual,
 )
-from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts
 from tumorlens.imaging.image import MedicalImage
 
 FACTS = AcquisitionFacts(

@@ -28,9 +28,10 @@ from pydicom.uid import (
 from tests.imaging import written
 
 from tumorlens.errors import InputError
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MAX_SIDE, MAX_SLICES, MIN_SIDE
+from tumorlens.imaging.raster import encode
 from tumorlens.imaging.study import read_study
 
 _SIGNATURES = (

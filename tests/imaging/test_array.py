@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 
 from tumorlens.config import PreprocessConfig
 from tumorlens.errors import BlankImageError, InputError, LimitExceededError
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
+from tumorlens.imaging.raster import encode
 from tumorlens.preprocessing import preprocess
 
 Gray = NDArray[np.uint8]

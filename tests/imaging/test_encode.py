@@ -5,8 +5,9 @@ import base64
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.formats import registry
+from tumorlens.imaging.raster import encode
 
 
 def test_lossless_round_trips(head: NDArray[np.uint8]) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tumorlens.imaging import encode
 from tumorlens.imaging.finder import find, find_all
 from tumorlens.imaging.input import File
+from tumorlens.imaging.raster import encode
 from tumorlens.imaging.series import ELSEWHERE
 
 

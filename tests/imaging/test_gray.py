@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tumorlens.errors import BlankImageError
-from tumorlens.imaging.gray import (
+from tumorlens.imaging.samples.gray import (
     Color,
     color_of,
     finite,

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
+from tumorlens.imaging.raster import encode
 
 Gray = NDArray[np.uint8]
 

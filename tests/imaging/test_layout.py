@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tumorlens.demo import phantoms
-from tumorlens.imaging import layout, reader
+from tumorlens.imaging import reader
+from tumorlens.imaging.samples import layout
 from tumorlens.labels import CLASSES
 
 Gray = NDArray[np.uint8]

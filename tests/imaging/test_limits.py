@@ -21,8 +21,9 @@ from pydicom.uid import (
 )
 
 from tumorlens.errors import LimitExceededError
-from tumorlens.imaging import encode, limits
+from tumorlens.imaging import limits
 from tumorlens.imaging.limits import check_sides, check_volume
+from tumorlens.imaging.raster import encode
 
 Gray = NDArray[np.uint8]
 Write = Callable[..., bytes]
@@ -30,7 +31,8 @@ Write = Callable[..., bytes]
 _READ = """
 import resource, sys
 from tumorlens.imaging.study import read_study
-import tumorlens.imaging.dicom.reader, tumorlens.imaging.nifti, tumorlens.imaging.raster
+import tumorlens.imaging.dicom.reader, tumorlens.imaging.volumes.nifti
+import tumorlens.imaging.raster.pillow
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()

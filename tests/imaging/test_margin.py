@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tumorlens.imaging.margin import inside_margin
+from tumorlens.imaging.samples.margin import inside_margin
 
 Gray = NDArray[np.uint8]
 MARGIN = ((40, 30), (60, 25))

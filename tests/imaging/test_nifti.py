@@ -21,9 +21,9 @@ from tumorlens.errors import (
 )
 from tumorlens.imaging import reader
 from tumorlens.imaging.facts import sides_of
-from tumorlens.imaging.gray import Color
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.sample_storage import OTHER_SIGN, SWAPPED
+from tumorlens.imaging.samples.gray import Color
+from tumorlens.imaging.samples.sample_storage import OTHER_SIGN, SWAPPED
 
 PLANES = ("axial", "coronal", "sagittal")
 SHIPPED = Path(nibabel.__file__).parent / "tests" / "data"

@@ -17,9 +17,9 @@ from tumorlens.errors import (
 )
 from tumorlens.imaging import limits, reader
 from tumorlens.imaging.facts import sides_of
-from tumorlens.imaging.gray import Color
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.sample_storage import SWAPPED
+from tumorlens.imaging.samples.gray import Color
+from tumorlens.imaging.samples.sample_storage import SWAPPED
 
 NO_ORIENTATION = "the file does not state its orientation; the usual one (LAS) is assumed"
 NO_MATRIX = "the file's direction matrix is not plausible and is not used"

@@ -10,7 +10,7 @@ from PIL import Image
 from tumorlens.errors import UnsupportedFormatError
 from tumorlens.imaging import reader
 from tumorlens.imaging.facts import Sides
-from tumorlens.imaging.overlay import (
+from tumorlens.imaging.raster.overlay import (
     Marks,
     captioned_png,
     colors,

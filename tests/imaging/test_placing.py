@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tumorlens.imaging.facts import SliceFacts, Vector
+from tumorlens.imaging.geometry.slice_ordering import Frame
+from tumorlens.imaging.geometry.turn import Turn
 from tumorlens.imaging.placing import ALONE, with_positions
-from tumorlens.imaging.slice_ordering import Frame
-from tumorlens.imaging.turn import Turn
 
 AXIAL: tuple[Vector, Vector] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 

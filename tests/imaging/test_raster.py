@@ -22,10 +22,11 @@ from tumorlens.errors import (
     LimitExceededError,
     UnsupportedFormatError,
 )
-from tumorlens.imaging import encode, reader
-from tumorlens.imaging.gray import Color
+from tumorlens.imaging import reader
 from tumorlens.imaging.limits import limit_pixels
-from tumorlens.imaging.sample_storage import SWAPPED
+from tumorlens.imaging.raster import encode
+from tumorlens.imaging.samples.gray import Color
+from tumorlens.imaging.samples.sample_storage import SWAPPED
 from tumorlens.preprocessing import preprocess
 
 Gray = NDArray[np.uint8]

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from tests.imaging.recognised import rows
 
 from tumorlens.errors import LimitExceededError, MissingInputError, UnsupportedFormatError
-from tumorlens.imaging import encode, limits, reader
+from tumorlens.imaging import limits, reader
 from tumorlens.imaging.formats import foreign, registry
+from tumorlens.imaging.raster import encode
 
 Gray = NDArray[np.uint8]
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tumorlens.errors import LimitExceededError
-from tumorlens.imaging.resample import square_pixels
+from tumorlens.imaging.geometry.resample import square_pixels
 
 
 def test_square_pixels_are_left_alone() -> None:

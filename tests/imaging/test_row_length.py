@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from tumorlens.errors import CorruptInputError
 from tumorlens.imaging import reader
-from tumorlens.imaging.row_length import check_rows
+from tumorlens.imaging.samples.row_length import check_rows
 
 SHAPES = [(64, 48), (48, 64), (33, 400), (400, 33), (128, 125), (8, 9)]
 

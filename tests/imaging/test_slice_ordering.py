@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tumorlens.imaging.facts import SliceFacts, Vector, normal, plane_of
-from tumorlens.imaging.slice_ordering import Frame, split
+from tumorlens.imaging.geometry.slice_ordering import Frame, split
 
 AXIAL: tuple[Vector, Vector] = ((1, 0, 0), (0, 1, 0))
 SAGITTAL: tuple[Vector, Vector] = ((0, 1, 0), (0, 0, -1))

@@ -17,8 +17,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from tumorlens.errors import InputError
-from tumorlens.imaging import encode, finder
+from tumorlens.imaging import finder
 from tumorlens.imaging.input import File
+from tumorlens.imaging.raster import encode
 from tumorlens.imaging.regroup import NOTE
 from tumorlens.imaging.series import SAME_UID, Series
 from tumorlens.imaging.study import read_study, source_header

@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tumorlens.imaging import reader
-from tumorlens.imaging.affine import LPS_TO_RAS, affine_of
 from tumorlens.imaging.facts import Vector, sides_of
+from tumorlens.imaging.geometry.affine import LPS_TO_RAS, affine_of
+from tumorlens.imaging.geometry.turn import Turn, turn_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.study import read_study
-from tumorlens.imaging.turn import Turn, turn_of
 
 Gray = NDArray[np.uint8]
 Write = Callable[..., bytes]

@@ -13,9 +13,10 @@ from tests.answers import predict_inputs, told
 
 from tumorlens import bundle
 from tumorlens.errors import BlankImageError, InputError, MissingInputError
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.postprocessing import softmax
 from tumorlens.inference.record import Failure, Prediction

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tests.answers import image, predict_inputs, series, shares, told, volume
 
 from tumorlens.bundle import Bundle, DecisionRule, FusionRule
-from tumorlens.imaging.encode import png
 from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.finder import find
+from tumorlens.imaging.raster.encode import png
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.evidence import fuse
 from tumorlens.inference.examinations import SEVERAL_PATIENTS, SEVERAL_VISITS

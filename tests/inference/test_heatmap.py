@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tests.answers import predict_inputs
 
 from tumorlens.config import PreprocessConfig
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
+from tumorlens.imaging.raster import encode
 from tumorlens.inference import heatmap
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import REJECTED, Prediction

@@ -14,10 +14,11 @@ from tests.answers import predict_inputs
 
 from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.image import TINTED, MedicalImage
-from tumorlens.imaging.layout import INVERTED, PANELS, VIVID
+from tumorlens.imaging.raster import encode
+from tumorlens.imaging.samples.layout import INVERTED, PANELS, VIVID
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.gate import REFUSAL
 from tumorlens.inference.record import Prediction

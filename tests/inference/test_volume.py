@@ -13,8 +13,9 @@ from tests.answers import image, predict_inputs, told
 
 from tumorlens import bundle
 from tumorlens.errors import BlankImageError, CorruptInputError
-from tumorlens.imaging import encode, finder, reader
+from tumorlens.imaging import finder, reader
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.raster import encode
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.brain_slices import Slices
 from tumorlens.inference.classifier import Classifier

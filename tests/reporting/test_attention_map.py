@@ -18,10 +18,11 @@ from tests.phantom_series import SPACING, phantom_series
 from tumorlens.cli.extras import AttentionMaps
 from tumorlens.demo.phantoms import Patient
 from tumorlens.errors import InputError
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.nifti_mask import as_nifti
+from tumorlens.imaging.raster import encode
 from tumorlens.imaging.study import read_study
+from tumorlens.imaging.volumes.nifti_mask import as_nifti
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import VolumePrediction
 from tumorlens.inference.volume import answer_image

@@ -15,7 +15,7 @@ pytest.importorskip("highdicom", reason="needs the pacs extra")
 
 from tests.answers import predict_inputs
 
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.imaging.study import read_study
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse_study

@@ -16,8 +16,8 @@ from tests.answers import predict_inputs
 
 from tumorlens.bundle import Bundle, ConformalThresholds
 from tumorlens.errors import CorruptInputError
-from tumorlens.imaging import encode
 from tumorlens.imaging.finder import find
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Result
 from tumorlens.reporting import records

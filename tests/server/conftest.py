@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tests.server.wire import Start
 
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.server import run
 from tumorlens.server.settings import Limits, Settings
 

@@ -14,7 +14,8 @@ from PIL import Image
 from tests.answers import predict_inputs
 from tests.server.made import dicom
 
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.classifier import Classifier
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting import records

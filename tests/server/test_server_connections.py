@@ -23,7 +23,7 @@ from tests.server.wire import (
     wait_until,
 )
 
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.isolation.pool import NoWorkerError, Pool
 from tumorlens.server import connections
 from tumorlens.server.connections import Connections, connection_limit

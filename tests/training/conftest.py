@@ -16,7 +16,7 @@ from tumorlens.datasets import splits
 from tumorlens.datasets.importers import import_folder
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split, SplitRow
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import CLASSES
 from tumorlens.training.data import TrainingData
 from tumorlens.training.runner import RunOptions, train

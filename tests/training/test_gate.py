@@ -13,7 +13,7 @@ from tumorlens.bundle import GateFacts
 from tumorlens.datasets.importers import import_folder
 from tumorlens.datasets.manifest import Manifest
 from tumorlens.errors import BundleError
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.gate import GATE_PREPROCESS, GATE_SIZE, REFUSAL, Gate
 from tumorlens.labels import NOT_BRAIN_MRI, OTHER_PATHOLOGY
 from tumorlens.preprocessing import normalize, preprocess

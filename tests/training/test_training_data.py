@@ -11,7 +11,7 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import SplitError
 from tumorlens.evaluation.training_images import TrainingImages
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import ANY_TUMOR, CLASSES, OTHER_PATHOLOGY, TUMOR_INDICES
 from tumorlens.training.data import Extra, TrainingData
 from tumorlens.training.images import balanced_weights, kind_log_priors, sequence_index

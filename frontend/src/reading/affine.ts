@@ -1,4 +1,4 @@
-/** From voxel indices to millimetres in the patient (right, front, head): `tumorlens/imaging/affine.py`. */
+/** From voxel indices to millimetres in the patient (right, front, head): `tumorlens/imaging/geometry/affine.py`. */
 import { canBeAHead } from "./gray";
 
 /** Volume that three unit steps must span, for them to be three directions. */

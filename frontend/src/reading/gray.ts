@@ -1,4 +1,4 @@
-/** From colour to gray: the arithmetic of `tumorlens/imaging/gray.py` and `raster.py`. */
+/** From colour to gray: the arithmetic of `tumorlens/imaging/samples/gray.py` and `raster/pillow.py`. */
 import { InputError } from "../types";
 
 export const MIN_SIDE = 32;

@@ -1,4 +1,4 @@
-/** Label maps, masks, maps of probabilities and distances: `tumorlens/imaging/label_map.py`. */
+/** Label maps, masks, maps of probabilities and distances: `tumorlens/imaging/samples/label_map.py`. */
 import { median, type Plane } from "../preprocessing";
 import { InputError, type MedicalImage } from "../types";
 

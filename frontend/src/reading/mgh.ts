@@ -1,4 +1,4 @@
-/** MGH and MGZ volumes of FreeSurfer: `tumorlens/imaging/mgh.py`. */
+/** MGH and MGZ volumes of FreeSurfer: `tumorlens/imaging/volumes/mgh.py`. */
 import { InputError, type MedicalImage } from "../types";
 import { centred, inMillimetres, type Placed, plausibleSizes, sensible } from "./affine";
 import { gunzip } from "./gunzip";

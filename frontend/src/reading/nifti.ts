@@ -1,4 +1,4 @@
-/** NIfTI volumes: `tumorlens/imaging/nifti.py`. */
+/** NIfTI volumes: `tumorlens/imaging/volumes/nifti.py`. */
 import * as nifti from "nifti-reader-js";
 import { InputError, type MedicalImage } from "../types";
 import { type Color, colorOf, LARGEST, luma } from "./gray";

@@ -1,5 +1,5 @@
 /**
- * Where the voxels of a NIfTI file lie, `tumorlens/imaging/nifti_affine.py`:
+ * Where the voxels of a NIfTI file lie, `tumorlens/imaging/volumes/nifti_affine.py`:
  * the sform, else the qform, else the usual orientation (LAS). nifti1.h, methods 1 to 3.
  */
 import * as nifti from "nifti-reader-js";

@@ -1,4 +1,4 @@
-/** NRRD volumes with their data in the same file: `tumorlens/imaging/nrrd.py`. */
+/** NRRD volumes with their data in the same file: `tumorlens/imaging/volumes/nrrd.py`. */
 import { InputError, type MedicalImage } from "../types";
 import { inMillimetres, type Placed, plausibleSizes, sensible, usual } from "./affine";
 import { type Color, colorOf, luma } from "./gray";

@@ -1,4 +1,4 @@
-/** The header of an NRRD file, and what its axes mean: `tumorlens/imaging/nrrd_header.py`. */
+/** The header of an NRRD file, and what its axes mean: `tumorlens/imaging/volumes/nrrd_header.py`. */
 import { InputError } from "../types";
 import type { SampleType } from "./samples";
 import { MOST_HEADER_BYTES } from "./volume";

@@ -5,7 +5,7 @@ import { checkSides, colorOf, luma, overBlack } from "./gray";
 import type { RasterPlane } from "./raster";
 import { isSwapped, SWAPPED } from "./stored";
 
-/** Text in files that are answers, not images to classify: `SOFTWARE` in `tumorlens/imaging/raster.py`. */
+/** Text in files that are answers, not images to classify: `SOFTWARE` in `tumorlens/imaging/raster/pillow.py`. */
 const MARK = { Software: "tumorlens" };
 
 /** An image with an answer, as a file that says so. */

@@ -1,4 +1,4 @@
-/** Thin sagittal and coronal series cut into axial slices: `tumorlens/imaging/reformat.py`. */
+/** Thin sagittal and coronal series cut into axial slices: `tumorlens/imaging/geometry/reformat.py`. */
 import type { MedicalImage } from "../types";
 import { orientation } from "./affine";
 import { headwardOf } from "./sides";

@@ -1,4 +1,4 @@
-/** Square pixels: the network has learned shapes. `tumorlens/imaging/resample.py`, line by line. */
+/** Square pixels: the network has learned shapes. `tumorlens/imaging/geometry/resample.py`, line by line. */
 import { roundHalfEven } from "../preprocessing";
 import { InputError, type MedicalImage } from "../types";
 import { checkSides } from "./gray";

@@ -24,7 +24,7 @@ export function isSwapped(words: Float32Array, values: Float32Array, swapped: Fl
   return roughnessOf(swapped) < SMOOTHER * Math.min(roughnessOf(words), roughnessOf(values));
 }
 
-/** Whether `bytes`, stated to be samples of one, are samples of two. `are_words` in `imaging/sample_storage.py`. */
+/** Whether `bytes`, stated to be samples of one, are samples of two. `are_words` in `imaging/samples/sample_storage.py`. */
 export function areWords(bytes: Uint8Array, width: number): boolean {
   const roughnessOf = (samples: Float32Array) => roughness(samples, width, Infinity);
   const words = [0, 1].map((low) => Float32Array.from({ length: bytes.length / 2 }, (_, at) => bytes[2 * at + low] + 256 * bytes[2 * at + 1 - low]));
@@ -37,7 +37,7 @@ export function ofOtherSign(values: Float32Array, bits: number, isSigned: boolea
   return values.map((value) => (isSigned ? (value < 0 ? value + whole : value) : value >= half ? value - whole : value));
 }
 
-/** Whether `values` must have the sign of `other`, by neighbours in rows, and in columns too where they are an image. `imaging/sample_storage.py`. */
+/** Whether `values` must have the sign of `other`, by neighbours in rows, and in columns too where they are an image. `imaging/samples/sample_storage.py`. */
 export function hasOtherSign(values: Float32Array, other: Float32Array, width: number, isImage = true): boolean {
   let [low, high] = [Infinity, -Infinity];
   for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];

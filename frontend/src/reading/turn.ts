@@ -1,4 +1,4 @@
-/** How slices become upright, the face or the crown on top: `tumorlens/imaging/turn.py`. */
+/** How slices become upright, the face or the crown on top: `tumorlens/imaging/geometry/turn.py`. */
 import type { DicomPart } from "./dicom";
 import { lyingOf, NAMED, sidesOf } from "./sides";
 import type { Placement } from "./slice_ordering";

@@ -1,4 +1,4 @@
-/** Volumes as slices in radiological display: right is left, front or crown is up. `tumorlens/imaging/planes.py`. */
+/** Volumes as slices in radiological display: right is left, front or crown is up. `tumorlens/imaging/geometry/planes.py`. */
 import { InputError, type MedicalImage, type SliceLocation } from "../types";
 import { type Axis, orientation, type Placed } from "./affine";
 import { checkSides, type Color, finite, MIN_SIDE, tintNotes, withoutValue } from "./gray";

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tumorlens.api.arguments import checked
 from tumorlens.errors import InputError
-from tumorlens.imaging import encode
 from tumorlens.imaging.facts import AcquisitionFacts, sides_of
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.overlay import gray_with_sides
+from tumorlens.imaging.raster import encode
+from tumorlens.imaging.raster.overlay import gray_with_sides
 from tumorlens.inference import heatmap as heatmaps
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import REJECTED, Failure, Heatmap, Result, StudyPrediction

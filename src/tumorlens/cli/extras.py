@@ -151,7 +151,7 @@ class AttentionMaps(_InFolder):
         import gzip
 
         from tumorlens.errors import InputError
-        from tumorlens.imaging.nifti_mask import as_nifti
+        from tumorlens.imaging.volumes.nifti_mask import as_nifti
         from tumorlens.reporting.attention_map import as_dicom, attention_mask
         from tumorlens.reporting.dicom_answer import is_dicom
 

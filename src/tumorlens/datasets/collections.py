@@ -19,7 +19,8 @@ from tumorlens.datasets.manifest import Manifest, Record, relative_path
 from tumorlens.datasets.tables import read_index
 from tumorlens.errors import DatasetError
 from tumorlens.files import write_file
-from tumorlens.imaging import encode, head_slices
+from tumorlens.imaging.raster import encode
+from tumorlens.imaging.volumes import head_slices
 from tumorlens.labels import ANY_TUMOR, LABELS, NO_TUMOR, OTHER_PATHOLOGY
 from tumorlens.progress import Progress, reported
 

@@ -26,8 +26,8 @@ from tumorlens.demo.phantom_canvas import SIZE, Field, Waves
 from tumorlens.demo.phantom_head import Head
 from tumorlens.demo.phantom_lesions import Lesion
 from tumorlens.files import write_file
-from tumorlens.imaging import encode
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import CLASSES
 from tumorlens.progress import Progress, reported
 

@@ -29,8 +29,9 @@ from tumorlens.evaluation.evaluator import Evaluation
 from tumorlens.evaluation.folds import one_split
 from tumorlens.evaluation.resampling import Sampling
 from tumorlens.files import json_bytes, write_file
-from tumorlens.imaging import encode, finder, reader
+from tumorlens.imaging import finder, reader
 from tumorlens.imaging.input import File
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Failure, Prediction, Result
 from tumorlens.inference.stream import outcomes

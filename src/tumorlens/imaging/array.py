@@ -4,11 +4,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import BlankImageError, InputError
-from tumorlens.imaging.gray import Color, Samples, color_of, finite, gray_bytes, luma, without_value
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
-from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import check_sides, check_volume
+from tumorlens.imaging.samples.gray import (
+    Color,
+    Samples,
+    color_of,
+    finite,
+    gray_bytes,
+    luma,
+    without_value,
+)
+from tumorlens.imaging.samples.label_map import check_no_label_map
 
 SOURCE = "<array>"
 

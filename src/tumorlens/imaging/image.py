@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tumorlens.errors import VolumeError
 from tumorlens.imaging.facts import AcquisitionFacts
-from tumorlens.imaging.gray import Color
+from tumorlens.imaging.samples.gray import Color
 
 TINTED: Final = "the image is coloured, like a computed map; the network was trained on gray images"
 

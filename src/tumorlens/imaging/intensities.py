@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging.gray import Samples
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.samples.gray import Samples
 
 _SAMPLES: Final = 262_144
 _MOST_OUTLIERS: Final = 0.1

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from tumorlens.imaging.slice_ordering import Frame
+from tumorlens.imaging.geometry.slice_ordering import Frame
 
 _FEWEST: Final = 3
 """Fewest slices that a line is fitted to."""

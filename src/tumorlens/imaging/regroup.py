@@ -12,9 +12,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from tumorlens.imaging.contrasts import is_even
 from tumorlens.imaging.dicom.header import Header
-from tumorlens.imaging.slice_ordering import split
+from tumorlens.imaging.geometry.contrasts import is_even
+from tumorlens.imaging.geometry.slice_ordering import split
 
 NOTE: Final = (
     "each slice has its own series UID; they are joined by patient, series number and position"

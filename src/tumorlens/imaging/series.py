@@ -21,12 +21,12 @@ from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.reader import Location, name_of, read_stack
 from tumorlens.imaging.dicom.tags import number, text, whole
 from tumorlens.imaging.facts import DEFAULT_PLANE, AcquisitionFacts, Vector
+from tumorlens.imaging.geometry.slice_ordering import Stack, split, split_unplaced
 from tumorlens.imaging.input import Read
 from tumorlens.imaging.limits import MAX_STUDY_FILES
 from tumorlens.imaging.placing import with_positions
 from tumorlens.imaging.reader import load_file, open_file
 from tumorlens.imaging.regroup import apart, joined
-from tumorlens.imaging.slice_ordering import Stack, split, split_unplaced
 
 Failures = list[tuple[str, InputError]]
 ELSEWHERE: Final = (

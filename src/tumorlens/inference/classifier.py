@@ -13,10 +13,11 @@ from tumorlens import preprocessing
 from tumorlens.bundle import Bundle, DecisionRule, WholeKind
 from tumorlens.config import Device
 from tumorlens.cores import available_cores
-from tumorlens.imaging import layout, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
 from tumorlens.imaging.facts import AcquisitionFacts
 from tumorlens.imaging.image import MedicalImage, single
+from tumorlens.imaging.samples import layout
 from tumorlens.inference import conformal, gate
 from tumorlens.inference.decision import decide
 from tumorlens.inference.postprocessing import softmax
@@ -62,7 +63,7 @@ class PreparedImage(msgspec.Struct, frozen=True):
     """Caveats of the image."""
     refusal: str = ""
     """Why it is rejected whatever the networks answer, such as several slices in one image
-    (``imaging.layout``); otherwise empty."""
+    (``imaging.samples.layout``); otherwise empty."""
     facts: AcquisitionFacts | None = None
     """What the file states about the acquisition."""
 

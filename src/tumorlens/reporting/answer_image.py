@@ -7,7 +7,7 @@ import msgspec
 
 from tumorlens.imaging.facts import AcquisitionFacts, sides_of
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.overlay import Marks, captioned_png, overlay_png
+from tumorlens.imaging.raster.overlay import Marks, captioned_png, overlay_png
 from tumorlens.inference import heatmap as heatmaps
 from tumorlens.inference.record import REJECTED, Answer, Heatmap, ImageAnswer
 from tumorlens.inference.volume import slice_of

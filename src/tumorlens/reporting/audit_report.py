@@ -19,8 +19,9 @@ from tumorlens.datasets.findings import Audit, NearDuplicate
 from tumorlens.datasets.manifest import Manifest, Record
 from tumorlens.errors import InputError
 from tumorlens.files import json_bytes, write_file
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.image import single
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import label_name
 from tumorlens.reporting import html
 from tumorlens.reporting.html import ReportImage

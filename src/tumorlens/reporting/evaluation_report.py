@@ -17,7 +17,8 @@ from tumorlens.evaluation.evaluator import Evaluation, Measured
 from tumorlens.evaluation.probes.result import ProbeResult
 from tumorlens.evaluation.resampling import Estimate
 from tumorlens.files import write_file
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import BRAIN_TUMORS, UNANSWERABLE, ClassSet
 from tumorlens.reporting import corruption_figures, html, plots
 

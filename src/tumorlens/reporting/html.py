@@ -10,7 +10,7 @@ import jinja2
 from tumorlens import __version__
 from tumorlens.evaluation.resampling import LEVEL, MIN_GROUPS
 from tumorlens.files import write_file
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import RESEARCH_NOTICE, label_name
 from tumorlens.text import percent, probability_percent
 

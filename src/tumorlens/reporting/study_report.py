@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from tumorlens.bundle import BundleInfo
-from tumorlens.imaging import encode
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.overlay import gray_with_sides
+from tumorlens.imaging.raster import encode
+from tumorlens.imaging.raster.overlay import gray_with_sides
 from tumorlens.inference.finding import describe
 from tumorlens.inference.record import (
     REJECTED,

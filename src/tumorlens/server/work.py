@@ -13,11 +13,12 @@ import numpy as np
 
 from tumorlens.bundle import Bundle, BundleInfo
 from tumorlens.errors import InputError
-from tumorlens.imaging import encode, finder, reader
+from tumorlens.imaging import finder, reader
 from tumorlens.imaging.facts import AcquisitionFacts, sides_of
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.input import Failures, Input
 from tumorlens.imaging.limits import limit_pixels
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.classifier import Classifier, RawPrediction
 from tumorlens.inference.fusion import fuse_examinations
 from tumorlens.inference.record import Failure, ImageAnswer, Prediction
@@ -36,11 +37,12 @@ def make(options: Message) -> Handler:
     bundle = Bundle(msgspec.json.decode(info, type=BundleInfo), model, gate[0] if gate else None)
     work = _Work(Classifier(bundle, threads=1))
     # Whatever else a request may need is imported here, before the first one waits for it.
-    from tumorlens.imaging import mgh, nifti, nrrd, raster
     from tumorlens.imaging.dicom import reader as dicom
+    from tumorlens.imaging.raster import pillow
+    from tumorlens.imaging.volumes import mgh, nifti, nrrd
     from tumorlens.inference import heatmap
 
-    del mgh, nifti, nrrd, raster, dicom, heatmap
+    del mgh, nifti, nrrd, pillow, dicom, heatmap
     return work
 
 

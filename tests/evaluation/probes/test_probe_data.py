@@ -13,7 +13,8 @@ from tumorlens.evaluation.folds import Fold
 from tumorlens.evaluation.probes import data
 from tumorlens.evaluation.probes.run import PROBES, probe
 from tumorlens.evaluation.resampling import Sampling
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.classifier import Classifier
 
 

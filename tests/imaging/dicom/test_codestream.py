@@ -20,8 +20,8 @@ from pydicom.uid import (
 )
 
 from tumorlens.errors import CorruptInputError, LimitExceededError
-from tumorlens.imaging import encode
 from tumorlens.imaging.dicom.codestream import Size, actual_syntax, check, stated_size, syntax_of
+from tumorlens.imaging.raster import encode
 
 
 def frames(head: NDArray[np.uint8]) -> list[tuple[UID, bytes, Size]]:

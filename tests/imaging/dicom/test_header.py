@@ -28,9 +28,10 @@ from tumorlens.errors import (
     NotMRError,
     UnsupportedFormatError,
 )
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.dicom import subject
 from tumorlens.imaging.facts import AcquisitionFacts
+from tumorlens.imaging.raster import encode
 
 Gray = NDArray[np.uint8]
 Write = Callable[..., bytes]

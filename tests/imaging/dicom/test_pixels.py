@@ -34,9 +34,10 @@ from tumorlens.errors import (
     CorruptInputError,
     UnsupportedFormatError,
 )
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.formats import registry
-from tumorlens.imaging.gray import Color, luma
+from tumorlens.imaging.raster import encode
+from tumorlens.imaging.samples.gray import Color, luma
 
 Gray = NDArray[np.uint8]
 Write = Callable[..., bytes]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from tumorlens.errors import CorruptInputError, LimitExceededError
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
 from tumorlens.imaging.finder import find
 from tumorlens.imaging.formats import registry
 from tumorlens.imaging.formats.format import Format, begins_with
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.raster import encode
 
 _MAGIC = b"TOY1"
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.server.wire import Start
 
 from tumorlens.demo.phantoms import Patient, make_phantom
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.labels import CLASSES
 
 FLAGS = (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page, expect
 from tests.server.wire import Start
 
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tests.server.wire import Start
 
 from tumorlens import bundle
 from tumorlens.config import PreprocessConfig
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.gate import REFUSAL
 from tumorlens.labels import CLASSES
 

@@ -11,7 +11,7 @@ from tests.server.browser.test_accessible import violations
 
 from tumorlens.cli.predict import command
 from tumorlens.demo.phantoms import make_phantom
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.server.browser.dropping import choose, headline, shown, wait_for_answ
 from tests.server.browser.test_page import exported
 from tests.server.made import dicom, nifti
 
-from tumorlens.imaging import encode
+from tumorlens.imaging.raster import encode
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.record import Prediction
 

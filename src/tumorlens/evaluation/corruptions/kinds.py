@@ -13,7 +13,8 @@ from scipy import fft, ndimage
 
 from tumorlens import preprocessing
 from tumorlens.config import PreprocessConfig
-from tumorlens.imaging import encode, reader
+from tumorlens.imaging import reader
+from tumorlens.imaging.raster import encode
 
 Floats = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from tumorlens.imaging.dicom.tags import (
     text,
     whole,
 )
-from tumorlens.imaging.gray import LARGEST
+from tumorlens.imaging.samples.gray import LARGEST
 
 Floats = NDArray[np.float32]
 _LUT_ENTRIES: Final = 65536

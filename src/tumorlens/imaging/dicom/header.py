@@ -30,9 +30,9 @@ from tumorlens.imaging.dicom.tags import (
 )
 from tumorlens.imaging.dicom.traits import traits_of
 from tumorlens.imaging.facts import AcquisitionFacts, SliceFacts, Vector
+from tumorlens.imaging.geometry.slice_ordering import Frame
+from tumorlens.imaging.geometry.turn import Turn, turn_of
 from tumorlens.imaging.limits import can_be_a_head
-from tumorlens.imaging.slice_ordering import Frame
-from tumorlens.imaging.turn import Turn, turn_of
 
 _TIE_BREAKERS: Final = (
     "AcquisitionNumber", "EchoNumbers", "TemporalPositionIdentifier", "InstanceNumber",

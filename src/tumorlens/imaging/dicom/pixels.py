@@ -33,10 +33,10 @@ from tumorlens.imaging.dicom import codestream, jpeg
 from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
 from tumorlens.imaging.dicom.stored_values import SIGN_KNOWN, Description, stored_values
 from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
-from tumorlens.imaging.gray import Color, color_of, finite, luma
 from tumorlens.imaging.limits import check_volume
-from tumorlens.imaging.row_length import check_rows
-from tumorlens.imaging.sample_storage import are_words
+from tumorlens.imaging.samples.gray import Color, color_of, finite, luma
+from tumorlens.imaging.samples.row_length import check_rows
+from tumorlens.imaging.samples.sample_storage import are_words
 from tumorlens.text import clean
 
 EXTRA: Final = "dicom"

@@ -16,14 +16,14 @@ from tumorlens.imaging.dicom.parse import parse
 from tumorlens.imaging.dicom.pixels import Levels, holds_more, read_frames
 from tumorlens.imaging.dicom.tags import whole
 from tumorlens.imaging.facts import AcquisitionFacts, normal, plane_of
-from tumorlens.imaging.gray import Color
+from tumorlens.imaging.geometry.reformat import along_plane
+from tumorlens.imaging.geometry.resample import with_square_pixels
+from tumorlens.imaging.geometry.slice_ordering import Frame, Stack, split
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.intensities import mended
-from tumorlens.imaging.label_map import check_no_label_map
 from tumorlens.imaging.limits import check_volume
-from tumorlens.imaging.reformat import along_plane
-from tumorlens.imaging.resample import with_square_pixels
-from tumorlens.imaging.slice_ordering import Frame, Stack, split
+from tumorlens.imaging.samples.gray import Color
+from tumorlens.imaging.samples.label_map import check_no_label_map
 
 _FLAT: Final = 0.005
 """Windowed values, 0 to 1, that differ by less show nothing: the window is far too wide."""
@@ -74,8 +74,9 @@ def read_stack(
 ) -> tuple[MedicalImage, list[tuple[str, InputError]]]:
     """Read the pixels of a stack, file by file: never more than one data set is in memory.
 
-    The stack is cut along ``plane`` where it can be (``imaging.reformat``). A file that cannot be
-    read is left out, noted, and returned beside the image. Raises its error where no slice is left.
+    The stack is cut along ``plane`` where it can be (``imaging.geometry.reformat``). A file that
+    cannot be read is left out, noted, and returned beside the image. Raises its error where no
+    slice is left.
     """
     depth, (rows, columns) = len(stack.frames), stack.frames[0].shape
     check_volume((depth, rows, columns), header.source)

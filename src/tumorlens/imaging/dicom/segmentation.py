@@ -13,7 +13,6 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from tumorlens.errors import CorruptInputError
-from tumorlens.imaging.affine import LPS_TO_RAS, affine_of
 from tumorlens.imaging.dicom import codes as coded
 from tumorlens.imaging.dicom.derived import (
     RESEARCH,
@@ -27,6 +26,7 @@ from tumorlens.imaging.dicom.derived import (
     state_classes,
     uid_of,
 )
+from tumorlens.imaging.geometry.affine import LPS_TO_RAS, affine_of
 from tumorlens.imaging.image import MedicalImage
 
 SERIES_NUMBER: Final = 9103

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
-from tumorlens.imaging.sample_storage import (
+from tumorlens.imaging.samples.sample_storage import (
     OTHER_SIGN,
     SMOOTHER,
     SWAPPED,

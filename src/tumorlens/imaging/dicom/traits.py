@@ -4,16 +4,6 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from tumorlens.imaging.contrasts import (
-    AGENT,
-    COMPONENT,
-    DIMENSION,
-    IMAGE_TYPE,
-    MAGNITUDE,
-    WINDOW,
-    Trait,
-    Traits,
-)
 from tumorlens.imaging.dicom.tags import (
     element,
     functional_group,
@@ -23,6 +13,16 @@ from tumorlens.imaging.dicom.tags import (
     private_element,
     text,
     texts,
+)
+from tumorlens.imaging.geometry.contrasts import (
+    AGENT,
+    COMPONENT,
+    DIMENSION,
+    IMAGE_TYPE,
+    MAGNITUDE,
+    WINDOW,
+    Trait,
+    Traits,
 )
 
 _COMPONENTS: Final = {

@@ -42,14 +42,16 @@ def begins_with(*signatures: bytes) -> Callable[[bytes], bool]:
 
 
 def cut_into_slices(module: str) -> Decoder:
-    """The decoder of a format whose files are volumes: what ``module.read`` of ``imaging`` gives.
+    """The decoder of a format whose files are volumes, by ``read`` of a module of ``volumes``.
 
     It takes bytes and name, and its ``planes.Volume`` is cut along the plane.
     """
 
     def decode(data: bytes, source: str, plane: str) -> "MedicalImage":
-        from tumorlens.imaging.planes import cut
+        from tumorlens.imaging.geometry.planes import cut
 
-        return cut(import_module(f"tumorlens.imaging.{module}").read(data, source), plane, source)
+        return cut(
+            import_module(f"tumorlens.imaging.volumes.{module}").read(data, source), plane, source
+        )
 
     return decode

@@ -1,4 +1,4 @@
-"""Plain images, decoded by Pillow (``imaging.raster``)."""
+"""Plain images, decoded by Pillow (``imaging.raster.pillow``)."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -13,9 +13,9 @@ def _image_format(title: str, suffixes: tuple[str, ...], begins: Callable[[bytes
     name = title.lower()
 
     def decode(data: bytes, source: str, _plane: str) -> "MedicalImage":
-        from tumorlens.imaging import raster
+        from tumorlens.imaging.raster import pillow
 
-        return raster.decode(data, name, source)
+        return pillow.decode(data, name, source)
 
     return Format(name, title, suffixes, begins, decode)
 

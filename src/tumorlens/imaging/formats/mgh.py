@@ -1,4 +1,4 @@
-"""MGH and MGZ of FreeSurfer, whose headers nibabel reads (``imaging.mgh``)."""
+"""MGH and MGZ of FreeSurfer, whose headers nibabel reads (``imaging.volumes.mgh``)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2, plain or gzipped, decoded with nibabel (``imaging.nifti``)."""
+"""NIfTI-1 and NIfTI-2, plain or gzipped, decoded with nibabel (``imaging.volumes.nifti``)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""NRRD with its data in the same file (``imaging.nrrd``)."""
+"""NRRD with its data in the same file (``imaging.volumes.nrrd``)."""
 
 from typing import Final
 

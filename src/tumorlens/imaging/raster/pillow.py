@@ -19,8 +19,10 @@ from tumorlens.errors import (
     LimitExceededError,
     UnsupportedFormatError,
 )
-from tumorlens.imaging import deep, tiff
-from tumorlens.imaging.gray import (
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
+from tumorlens.imaging.raster import deep, tiff
+from tumorlens.imaging.samples.gray import (
     Color,
     Samples,
     color_of,
@@ -29,13 +31,11 @@ from tumorlens.imaging.gray import (
     luma,
     without_value,
 )
-from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.label_map import check_no_label_map
-from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
-from tumorlens.imaging.sample_storage import SWAPPED, is_swapped, some_rows
+from tumorlens.imaging.samples.label_map import check_no_label_map
+from tumorlens.imaging.samples.sample_storage import SWAPPED, is_swapped, some_rows
 
 SOFTWARE: Final = ("Software", "tumorlens")
-"""Text in PNG files that ``imaging.overlay`` and the page write: answers, not images to
+"""Text in PNG files that ``imaging.raster.overlay`` and the page write: answers, not images to
 classify."""
 _WIDE_MODES: Final = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 _LOOKED_AT: Final = 64

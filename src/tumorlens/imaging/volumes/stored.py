@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import BlankImageError
-from tumorlens.imaging.gray import finite, luma, without_value
 from tumorlens.imaging.inflate import Inflated
-from tumorlens.imaging.label_map import check_no_computed_map, check_no_label_map
-from tumorlens.imaging.row_length import check_planes
-from tumorlens.imaging.sample_storage import (
+from tumorlens.imaging.samples.gray import finite, luma, without_value
+from tumorlens.imaging.samples.label_map import check_no_computed_map, check_no_label_map
+from tumorlens.imaging.samples.row_length import check_planes
+from tumorlens.imaging.samples.sample_storage import (
     OTHER_SIGN,
     SWAPPED,
     has_other_sign,

@@ -17,12 +17,12 @@ from nibabel.orientations import (
 )
 from numpy.typing import NDArray
 
-from tumorlens.imaging.affine import LPS_TO_RAS, Placement
 from tumorlens.imaging.facts import DEFAULT_PLANE, AcquisitionFacts, SliceFacts, Vector, normal
-from tumorlens.imaging.gray import Color
+from tumorlens.imaging.geometry.affine import LPS_TO_RAS, Placement
+from tumorlens.imaging.geometry.resample import square_pixels
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MIN_SIDE, check_sides
-from tumorlens.imaging.resample import square_pixels
+from tumorlens.imaging.samples.gray import Color
 
 _LPS: Final = axcodes2ornt(("L", "P", "S"))
 """The axes that voxels are turned to: DICOM's. NIfTI's own affine leads to RAS."""

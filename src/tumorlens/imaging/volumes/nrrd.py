@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import CorruptInputError
-from tumorlens.imaging.affine import (
+from tumorlens.imaging.geometry.affine import (
     Matrix,
     Placement,
     in_millimetres,
@@ -19,12 +19,12 @@ from tumorlens.imaging.affine import (
     sensible,
     usual,
 )
-from tumorlens.imaging.gray import Color, color_of
+from tumorlens.imaging.geometry.planes import Volume
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
-from tumorlens.imaging.nrrd_header import MOST_LINES, Axes, Header
-from tumorlens.imaging.planes import Volume
-from tumorlens.imaging.stored import (
+from tumorlens.imaging.samples.gray import Color, color_of
+from tumorlens.imaging.volumes.nrrd_header import MOST_LINES, Axes, Header
+from tumorlens.imaging.volumes.stored import (
     as_meant,
     bits_of,
     checked,

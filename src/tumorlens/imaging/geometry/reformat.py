@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from tumorlens.imaging.affine import LPS_TO_RAS, Matrix, Placement, affine_of
 from tumorlens.imaging.facts import SliceFacts
+from tumorlens.imaging.geometry.affine import LPS_TO_RAS, Matrix, Placement, affine_of
+from tumorlens.imaging.geometry.planes import FARTHEST_MM, Volume, cut
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.imaging.planes import FARTHEST_MM, Volume, cut
 
 _HEAD_MM: Final = 110.0
 """What the stack must extend over: fewer slices would show part of a head in every other plane."""

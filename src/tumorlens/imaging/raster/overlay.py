@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from tumorlens.imaging.facts import Sides
-from tumorlens.imaging.raster import SOFTWARE
+from tumorlens.imaging.raster.pillow import SOFTWARE
 
 OPACITY: Final = 0.6
 """Of the map where it is strongest; where the map is 0 the image is unchanged."""

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging.gray import Samples
+from tumorlens.imaging.samples.gray import Samples
 
 _BRIGHT: Final = 0.85
 """Part of the image's range that every pixel of a line of margin reaches."""

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from tumorlens.imaging.gray import Samples
+from tumorlens.imaging.samples.gray import Samples
 
 BYTES: Final = 256
 """Values of a byte."""

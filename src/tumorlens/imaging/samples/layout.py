@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging.gray import Color, Samples
-from tumorlens.imaging.label_map import evenness
-from tumorlens.imaging.quantiles import quantiles
+from tumorlens.imaging.samples.gray import Color, Samples
+from tumorlens.imaging.samples.label_map import evenness
+from tumorlens.imaging.samples.quantiles import quantiles
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import numpy as np
 from nibabel.freesurfer.mghformat import DATA_OFFSET, MGHHeader
 
 from tumorlens.errors import CorruptInputError, UnsupportedFormatError
-from tumorlens.imaging.affine import (
+from tumorlens.imaging.geometry.affine import (
     Matrix,
     Placement,
     centred,
@@ -20,10 +20,10 @@ from tumorlens.imaging.affine import (
     plausible_sizes,
     sensible,
 )
+from tumorlens.imaging.geometry.planes import Volume
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import check_volume
-from tumorlens.imaging.planes import Volume
-from tumorlens.imaging.stored import (
+from tumorlens.imaging.volumes.stored import (
     as_meant,
     bits_of,
     checked,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tumorlens.errors import InputError
-from tumorlens.imaging.affine import affine_of
+from tumorlens.imaging.geometry.affine import affine_of
 from tumorlens.imaging.image import MedicalImage
 
 _WORDS: Final = b"tumorlens attention map, no outline of a lesion; RESEARCH ONLY"

@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.imaging.contrasts import FOLDER, Traits, Volume, same_position, separate
 from tumorlens.imaging.facts import SliceFacts, Vector, normal
-from tumorlens.imaging.turn import Turn
+from tumorlens.imaging.geometry.contrasts import FOLDER, Traits, Volume, same_position, separate
+from tumorlens.imaging.geometry.turn import Turn
 from tumorlens.text import natural
 
 _SAME_DIRECTION: Final = 0.01

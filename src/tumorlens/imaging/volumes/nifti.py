@@ -14,12 +14,12 @@ from nibabel.nifti2 import Nifti2Header
 from numpy.typing import NDArray
 
 from tumorlens.errors import CorruptInputError, UnsupportedFormatError
-from tumorlens.imaging.gray import LARGEST, Color, color_of
+from tumorlens.imaging.geometry.planes import Volume
 from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
-from tumorlens.imaging.nifti_affine import placement
-from tumorlens.imaging.planes import Volume
-from tumorlens.imaging.stored import (
+from tumorlens.imaging.samples.gray import LARGEST, Color, color_of
+from tumorlens.imaging.volumes.nifti_affine import placement
+from tumorlens.imaging.volumes.stored import (
     as_meant,
     bits_of,
     checked,

@@ -11,7 +11,7 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.orientations import io_orientation
 from nibabel.quaternions import quat2mat
 
-from tumorlens.imaging.affine import (
+from tumorlens.imaging.geometry.affine import (
     Matrix,
     Placement,
     in_millimetres,

@@ -1,0 +1,1 @@
+"""Where slices and voxels lie: order, orientation, spacing, planes."""

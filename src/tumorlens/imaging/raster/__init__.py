@@ -1,0 +1,1 @@
+"""JPEG, PNG, TIFF and other plain images, read and written."""

@@ -1,0 +1,1 @@
+"""What the values of an image mean, and images whose values mean something else."""

@@ -1,0 +1,1 @@
+"""NIfTI, MGH and NRRD: files that hold a whole volume."""
