@@ -336,5 +336,4 @@ def gate_facts(
         if count >= _FAMILY:
             own = scores[names == family]
             limits.append(float(np.quantile(own, MAX_REFUSED_OF_FAMILY, method="lower")))
-    threshold = min(limits)
-    return msgspec.structs.replace(facts, threshold=round(threshold, 4))
+    return msgspec.structs.replace(facts, threshold=min(limits))
