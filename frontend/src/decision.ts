@@ -89,8 +89,8 @@ export function decide(
   const name = namesOf(classes)[likeliest];
   if (share >= kind_threshold) return { decision: "classified", label: name, reason: "" };
   const given = classes.no_finding === null ? "" : `given ${aFinding(classes)}, `;
-  const reason = `${given}${displayName(classes, name)} ${wholePercent(share)}; the kind is named if its `
-    + `probability is at least ${wholePercent(kind_threshold)}`;
+  const reason = `${given}${displayName(classes, name)} ${wholePercent(share)}; the kind is named from `
+    + wholePercent(kind_threshold);
   return { decision: classes.no_finding === null ? "abstained" : "detected", label: null, reason };
 }
 

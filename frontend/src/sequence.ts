@@ -9,7 +9,9 @@ const KNOWN_FROM = 0.8;
 const CONTRAST = /\+\s?c\b|\bc\+|\bce\b|t1ce|t1c\b|t1gd|\bgd\b|gado|\bkm\b|\bpost\b(?![- ]?op)|contrast|enhanced/i;
 const WITHOUT = /\bpre\b|without|\bw\/o\b|\bohne\b|\bsans\b|\bnon[- ]?contrast|unenhanced|-c\b/i;
 /** What is stated as the contrast agent where there was none. */
-const NO_AGENT = ["", "n", "no", "none", "without"];
+const NO_AGENT = /^\W*(?:0+|(?:no|none|nil|n|without|w\/o|ohne|sans)\b.*)?\W*$/is;
+/** Without and with contrast: the later images have it. */
+const BOTH = /(?:\b(?:and|und|et)\b|[&+/])\s*(?:with|w|mit|avec)\b|\b(?:with|w|mit|avec)\s*(?:\b(?:and|und|et)\b|[&+/])\s*(?:without|wo\b|w\/o|ohne|sans)/i;
 const FLAIR = /flair|dark[- _]?fluid|tirm/i;
 const T1 = /(?<![a-z0-9])t1(?![0-9])|mp2?rage|bravo|spgr|t1w/i;
 const T2 = /(?<![a-z0-9])t2(?![0-9*])|t2w/i;
@@ -22,8 +24,9 @@ export function sequenceOfWords(description: string, sequenceName: string, contr
   if (FLAIR.test(words)) return "FLAIR";
   if (T1.test(words) === T2.test(words)) return null;
   if (T2.test(words)) return "T2";
-  const hasContrast = !NO_AGENT.includes(contrastAgent.trim().toLowerCase()) || CONTRAST.test(words);
-  return hasContrast && !WITHOUT.test(words) ? "T1CE" : "T1";
+  const hasContrast = !NO_AGENT.test(contrastAgent) || CONTRAST.test(words);
+  const isWithout = WITHOUT.test(words) && !BOTH.test(words);
+  return hasContrast && !isWithout ? "T1CE" : "T1";
 }
 
 /** What the network takes an image, or several together, for, from its shares of the sequences; at least one. */

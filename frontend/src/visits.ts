@@ -4,6 +4,7 @@ import type { Item } from "./items";
 import { groupBy } from "./reading/groups";
 
 export const SEVERAL_PATIENTS = "the series are of several patients; each patient is answered separately";
+export const SEVERAL_FOLDERS = "series of equal UIDs lie in several folders, perhaps of several patients or points in time; each folder is answered separately";
 export const SEVERAL_VISITS = "the series are of several visits; each visit is answered separately";
 /** As BIDS names folders and files: `sub-01/ses-02/anat/sub-01_ses-02_T1w.nii.gz`. */
 const SUBJECT = /(?:^|[/\\_])sub-([0-9A-Za-z+]+)(?=[/\\_.]|$)/g;
@@ -21,17 +22,34 @@ export interface Examination {
 
 /** `series` state the same patient, or none. */
 export function examinationsOf(series: Item[]): Examination[] {
-  const patients = patientsOf(series).flatMap((patient) => knownApart(patient, ({ image }) => image?.origin?.folder ?? null));
-  const parts = patients.flatMap((patient) => {
-    const visits = visitsOf(patient);
-    const notes = [...(patients.length > 1 ? [SEVERAL_PATIENTS] : []), ...(visits.length > 1 ? [SEVERAL_VISITS] : [])];
+  const patients = patientsOf(series);
+  const parts = patients.flatMap((patient) => foldersOf(patient).flatMap((own, _, folders) => {
+    const visits = visitsOf(own);
+    const notes = [
+      ...(patients.length > 1 ? [SEVERAL_PATIENTS] : []),
+      ...(folders.length > 1 ? [SEVERAL_FOLDERS] : []),
+      ...(visits.length > 1 ? [SEVERAL_VISITS] : []),
+    ];
     return visits.map((members) => ({ members, notes, folder: commonFolder(members) }));
+  }));
+  const within = new Map<string, number>();
+  for (const above of parts.flatMap(({ folder }) => withParents(folder))) within.set(above, (within.get(above) ?? 0) + 1);
+  return parts.map(({ members, notes, folder }) => {
+    const path = folder.join("/");
+    return { members, notes, path: within.get(path) === 1 ? path || "study" : firstFile(members) };
   });
-  return parts.map((part) => {
-    const { members, notes, folder } = part;
-    const isShared = parts.some((other) => other !== part && [...other.folder, ""].join("/").startsWith([...folder, ""].join("/")));
-    return { members, notes, path: isShared ? firstFile(members) : folder.join("/") || "study" };
-  });
+}
+
+/** The path of a folder, and those of all folders that it lies in. */
+function withParents(folder: string[]): string[] {
+  return Array.from({ length: folder.length + 1 }, (_, count) => folder.slice(0, count).join("/"));
+}
+
+/** The series of each folder that is known to be another; the rest together. */
+function foldersOf(series: Item[]): Item[][] {
+  const folderOf = ({ image }: Item) => image?.origin?.folder ?? null;
+  const known = new Set(series.map(folderOf).filter((folder) => folder !== null));
+  return known.size > 1 ? [...groupBy(series, folderOf).values()] : [series];
 }
 
 /** The parts of the path of the folder that all items come from. */

@@ -44,7 +44,7 @@ describe("kinds alone", () => {
   test("only the kind is asked", () => {
     expect(decide([0.9, 0.06, 0.04], RULE, true, KINDS)).toMatchObject({ decision: "classified", label: "glioma" });
     const held = decide([0.6, 0.3, 0.1], RULE, true, KINDS);
-    expect(held).toEqual({ decision: "abstained", label: null, reason: "glioma 60%; the kind is named if its probability is at least 80%" });
+    expect(held).toEqual({ decision: "abstained", label: null, reason: "glioma 60%; the kind is named from 80%" });
     expect(findingProbability([0.6, 0.3, 0.1], KINDS)).toBeNull();
   });
 

@@ -22,7 +22,7 @@ describe("decide", () => {
     expect(decide([0.3, 0.1, 0.5, 0.1], RULE).reason).toBe(
       "tumour 50%, no tumour 50%; a tumour is reported from 70%, no tumour from 90%",
     );
-    expect(decide([0.6, 0.3, 0.05, 0.05], RULE).reason).toBe("given a tumour, glioma 63%; the kind is named if its probability is at least 80%");
+    expect(decide([0.6, 0.3, 0.05, 0.05], RULE).reason).toBe("given a tumour, glioma 63%; the kind is named from 80%");
   });
 
   test("what is no head is rejected, however sure the network is", () => {
@@ -98,6 +98,7 @@ describe("checkRules", () => {
 describe("the sequence that a header states", () => {
   test.each([
     ["AX_T1_POST", "", "T1CE"], ["AX T1 C+", "", "T1CE"], ["T1_post_op", "", "T1"], ["T1 w/o", "Gadovist", "T1"],
+    ["T1 W/O+W CONTRAST", "", "T1CE"], ["T1", "no contrast", "T1"], ["T1", "0.1 mmol Gd", "T1CE"],
     ["t1", "Gadovist", "T1CE"], ["t1", "NONE ", "T1"], ["T2 post", "", "T2"],
   ])("%s, agent %s: %s", (words, agent, sequence) => {
     expect(sequenceOfWords(words, "", agent)).toBe(sequence);

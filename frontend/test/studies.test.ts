@@ -4,7 +4,7 @@ import { wholeOf } from "../src/classify";
 import { type Item, itemOf } from "../src/items";
 import type { MedicalImage, StudyPrediction, VolumePrediction } from "../src/types";
 import { decidingItem, Studies } from "../src/studies";
-import { SEVERAL_PATIENTS, SEVERAL_VISITS } from "../src/visits";
+import { SEVERAL_FOLDERS, SEVERAL_PATIENTS, SEVERAL_VISITS } from "../src/visits";
 
 /** A volume of one slice that is answered as a whole. */
 function item(series: string, path: string, share: number, patient = "P", day: string | null = null, folder: string | null = null): Item {
@@ -74,8 +74,10 @@ test.each<[string, Array<[string, string]>, string[]]>([
 
 test("volumes that only their folders tell apart are not one study", () => {
   const items = ["case0", "case1"].map((folder) => item("1.1", folder, 0.5, "P", null, folder));
-  const found = new Studies({} as never).examinationsOf(items[0], items);
-  expect(found.map(({ members, notes }) => [members, notes])).toEqual(items.map((one) => [[one], [SEVERAL_PATIENTS]]));
+  const others = ["1.2", "1.3"].map((series) => item(series, "x", 0.5, "P", null));
+  const found = new Studies({} as never).examinationsOf(items[0], [...items, ...others]);
+  expect(found.map(({ members }) => members)).toEqual([[items[0]], [items[1]], others]);
+  expect(found.map(({ notes }) => notes)).toEqual([0, 1, 2].map(() => [SEVERAL_FOLDERS]));
 });
 
 test("of two volumes in one place, an item gets the answer for the one of its folder", () => {

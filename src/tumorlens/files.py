@@ -174,16 +174,19 @@ def write_file(path: Path, data: bytes) -> None:
         path.write_bytes(data)
 
 
-def allocate(handle: int, size: int) -> None:
-    """Take room for ``size`` bytes of an open file; raise ``OSError`` where there is none.
+def allocate(handle: int, size: int, start: int = 0) -> None:
+    """Take room for an open file of ``size`` bytes; raise ``OSError`` where there is none.
+
+    The first ``start`` bytes are kept. The others are undefined until they are written.
 
     A hole in a file holds none: on a full disk, a process that maps it would be killed.
     """
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(handle, 0, size)
         return
-    for start in range(0, size, _BLOCK):
-        os.write(handle, bytes(min(_BLOCK, size - start)))
+    os.lseek(handle, start, os.SEEK_SET)
+    for position in range(start, size, _BLOCK):
+        os.write(handle, bytes(min(_BLOCK, size - position)))
 
 
 def write_synced(path: Path, data: bytes) -> None:

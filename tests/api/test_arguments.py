@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import tumorlens
 from tumorlens.demo.phantoms import write_phantoms
-from tumorlens.errors import MissingInputError, RecipeError, SplitError
+from tumorlens.errors import LeakError, ManifestError, MissingInputError, RecipeError, SplitError
 from tumorlens.inference.classifier import Classifier
 
 _WRONG: Mapping[str, tuple[Any, ...]] = {
@@ -135,6 +135,23 @@ def test_numbers_of_numpy_are_numbers(phantoms: Path) -> None:
     ).info.description  # fmt: skip
 
 
+def test_numbers_of_numpy_are_settings(tmp_path: Path, phantoms: Path) -> None:
+    rate = {"optimizer.learning_rate": np.float64(1e-3)}
+    # The recipe is read before the images are split, which these cannot be.
+    with pytest.raises(LeakError, match="more than one part"):
+        tumorlens.train(phantoms, out=tmp_path / "run", epochs=np.int64(3), settings=rate)  # type: ignore[arg-type]
+
+
+def test_a_missing_argument_names_the_function() -> None:
+    with pytest.raises(TypeError, match=r"split\(\) missing 1 required"):
+        tumorlens.split()  # type: ignore[call-arg]
+
+
+def test_a_number_is_no_ratio(phantoms: Path) -> None:
+    with pytest.raises(TypeError, match="ratio must be a sequence of numbers"):
+        tumorlens.split(phantoms, np.array(3))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("share", [0, -1, math.nan, math.inf])
 def test_a_ratio_is_of_positive_numbers(phantoms: Path, share: float) -> None:
     with pytest.raises(SplitError, match="three positive numbers"):
@@ -146,6 +163,8 @@ def test_what_would_be_ignored_is_refused(phantoms: Path, tmp_path: Path) -> Non
         tumorlens.split(phantoms, group_from="(x)")
     with pytest.raises(ValueError, match="group_from is for a folder"):
         tumorlens.train(phantoms, out=tmp_path / "run", group_from="(x)")
+    with pytest.raises(ManifestError, match="imagse: cannot be read"):
+        tumorlens.split("imagse", group_from="folder:1")
     with pytest.raises(ValueError, match="ratio and folders exclude each other"):
         tumorlens.split(phantoms, (60, 20, 20), folders=True)
 

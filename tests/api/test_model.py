@@ -207,6 +207,33 @@ def test_a_pillow_image_of_several_is_noted(
     with Image.open(path) as opened:
         found = one(model.predict(opened))
     assert "one of 3 images of the file is read; give its path instead to read all" in found.notes
+    with Image.open(path) as opened:
+        opened.load()
+    assert one(model.predict(opened)).probabilities == found.probabilities, "a closed file will do"
+
+
+@pytest.mark.parametrize("orientation", ["6", 0, 9])
+def test_an_orientation_that_is_none_is_not_used(
+    model: tumorlens.Model, head: NDArray[np.uint8], tmp_path: Path, orientation: str | int
+) -> None:
+    image = Image.fromarray(head)
+    image.save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as opened:
+        opened.getexif()[274] = orientation
+        found = one(model.predict(opened))
+    assert found.probabilities == one(model.predict(head)).probabilities
+
+
+def test_a_pillow_image_that_was_turned_is_not_turned_again(
+    model: tumorlens.Model, head: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    stored = Image.fromarray(head).rotate(90, expand=True)
+    exif = stored.getexif()
+    exif[274] = 6
+    stored.save(tmp_path / "stored.png", exif=exif)
+    with Image.open(tmp_path / "stored.png") as opened:
+        upright = opened.transpose(Image.Transpose.ROTATE_270)
+    assert one(model.predict(upright)).probabilities == one(model.predict(head)).probabilities
 
 
 def test_a_path_of_bytes_or_too_long(model: tumorlens.Model, image: Path) -> None:

@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tumorlens.imaging import reader
 from tumorlens.imaging.array import from_array
+from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.raster import encode
 
 Gray = NDArray[np.uint8]
@@ -116,6 +118,15 @@ def test_a_background_far_above_all_others_is_dark(head: Gray) -> None:
     assert image.notes == (
         "one value (65535) lies far above all others and is treated as background",
     )
+
+
+@pytest.mark.parametrize("values", [(0, 1), (-1, 0), (0, 65535), (-1000, 0)])
+@pytest.mark.parametrize("part", [60, 140])
+def test_a_mask_is_no_background(values: tuple[int, int], part: int) -> None:
+    samples = np.full((180, 200), values[0], dtype=np.int32)
+    samples[:, :part] = values[1]
+    image = MedicalImage(samples.astype(np.float32), "a", 16, "I")
+    assert mended(image) is image
 
 
 def stripped(head: Gray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -124,7 +124,7 @@ def test_another_modality_is_one_refusal_a_series(
     ((path, error),) = study.failures
     assert (path, error.kind) == (str(tmp_path / "a"), "not_mr")
     assert (
-        "modality CT; only MR is classified (2 more files of the series have the same problem)"
+        "modality CT; only MR is classified (the same holds for 2 more files of the series)"
         in str(error)
     )
 

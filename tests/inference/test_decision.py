@@ -60,9 +60,7 @@ def test_reasons_name_the_thresholds() -> None:
         "tumour 50%, no tumour 50%; a tumour is reported from 70%, no tumour from 90%"
     )
     kind = decide(np.array([0.6, 0.3, 0.05, 0.05]), RULE).reason
-    assert kind == (
-        "given a tumour, glioma 63%; the kind is named if its probability is at least 80%"
-    )
+    assert kind == ("given a tumour, glioma 63%; the kind is named from 80%")
 
 
 def test_a_rejected_image_has_no_answer() -> None:
@@ -122,7 +120,7 @@ def test_without_a_class_for_no_finding_only_the_kind_is_asked() -> None:
     assert decide(sure, RULE, classes=KINDS_ALONE)[:2] == ("classified", "glioma")
     held = decide(unsure, RULE, classes=KINDS_ALONE)
     assert held[:2] == ("abstained", None)
-    assert held.reason == "glioma 60%; the kind is named if its probability is at least 80%"
+    assert held.reason == "glioma 60%; the kind is named from 80%"
     assert decisions(np.stack([sure, unsure]), RULE, KINDS_ALONE).label.tolist() == [0, -1]
 
 

@@ -17,7 +17,12 @@ from tumorlens.imaging.finder import find
 from tumorlens.imaging.raster.encode import png
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.evidence import fuse
-from tumorlens.inference.examinations import SEVERAL_PATIENTS, SEVERAL_VISITS
+from tumorlens.inference.examinations import (
+    SEVERAL_FOLDERS,
+    SEVERAL_PATIENTS,
+    SEVERAL_VISITS,
+    examinations,
+)
 from tumorlens.inference.fusion import LESS_TELLING, fuse_study
 from tumorlens.inference.record import (
     Finding,
@@ -321,6 +326,15 @@ def test_bids_sessions_and_subjects_are_not_one_study(
         str(tmp_path / folder): count for folder, count in studies.items()
     }
     assert all(study.notes[-1:] == ((note,) if note else ()) for study in found)
+
+
+def test_folders_that_only_their_names_tell_apart_are_answered_separately() -> None:
+    folders = ["case0", None, "case1", None]
+    facts = [AcquisitionFacts(patient="P", folder=folder) for folder in folders]
+    found = examinations(["a", "b", "c", "d"], facts)
+    assert [part.indices for part in found] == [[0], [1, 3], [2]]
+    assert {part.notes for part in found} == {(SEVERAL_FOLDERS,)}
+    assert [part.indices for part in examinations(["a", "b"], facts[:2])] == [[0, 1]]
 
 
 @pytest.mark.parametrize("tumor", [0.97, 0.02])

@@ -48,6 +48,7 @@ def test_both_together() -> None:
     ("words", "sequence"),
     [("AX T1 C+", "T1CE"), ("t1 +c", "T1CE"), ("T1-C", "T1"), ("T1 GD", "T1CE"), ("t1_km", "T1CE"),
      ("AX_T1_POST", "T1CE"), ("T1_post_op", "T1"), ("T1 w/o", "T1"), ("T1 ohne KM", "T1"),
+     ("T1 W/O+W CONTRAST", "T1CE"), ("T1 ohne und mit KM", "T1CE"), ("T1 w/wo contrast", "T1CE"),
      ("T1 KM", "T1CE"), ("T1c", "T1CE"), ("T1 unenhanced", "T1"), ("T1 non-contrast", "T1"),
      ("T1 without contrast", "T1"), ("T10", None), ("art1", None), ("mp2rage", "T1"),
      ("BRAVO post", "T1CE"), ("spgr", "T1"), ("T2W", "T2"), ("T2 star", "other"), ("SWI", "other"),
@@ -62,6 +63,10 @@ def test_words_of_scanners_and_hospitals(words: str, sequence: str | None) -> No
 def test_a_contrast_agent_that_is_stated_makes_a_t1_enhanced_unless_words_deny_it() -> None:
     assert sequence_of_words("t1", None, "Gadovist") == "T1CE"
     assert sequence_of_words("t1", None, "NONE ") == sequence_of_words("t1", None, "no") == "T1"
+    for agent in ("0", "-", "no contrast", "ohne KM", "Without contrast", "N"):
+        assert sequence_of_words("t1", None, agent) == "T1", agent
+    for agent in ("0.1 mmol/kg Gd", "Novamagnet"):
+        assert sequence_of_words("t1", None, agent) == "T1CE", agent
     assert sequence_of_words("t1 pre", None, "Gadovist") == "T1"
     assert sequence_of_words("t2", None, "Gadovist") == "T2"
     assert sequence_of_words(None, None, "Gadovist") is None

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,15 @@ def test_cache_holds_what_preprocess_gives(
     for image, index in zip(images, [5, 2, 77], strict=True):
         pixels = reader.read(manifest.file(manifest.records[index])).pixels
         assert np.array_equal(image, preprocess(pixels, CONFIG))
+
+
+def test_the_cache_is_whole_where_the_system_cannot_take_room_ahead(
+    square_set: tuple[Manifest, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = np.array(cached_images(square_set[0], [0, 1], CONFIG, tmp_path / "a"))
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)  # as on macOS and Windows
+    found = cached_images(square_set[0], [0, 1], CONFIG, tmp_path / "b")
+    assert np.array_equal(found, expected)
 
 
 def test_second_call_reads_the_file_of_the_first(

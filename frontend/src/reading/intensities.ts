@@ -20,8 +20,15 @@ const CLEAR = 0.05;
 
 /** Change `slices.pixels` in place; what was done, in sentences. Of 8 bits only the background is changed. */
 export function mend(slices: Slices, bits: number): string[] {
-  const steps = bits <= 8 ? [background] : [background, padding, negative, outliers, bright];
-  return steps.map((step) => step(slices)).filter((note) => note !== "");
+  const notes = [background(slices)];
+  let sample = bits <= 8 ? null : sampled(slices);
+  for (const step of [padding, negative, outliers, bright]) {
+    if (sample === null) break;
+    const note = step(slices, sample);
+    if (note !== "") sample = sampled(slices);
+    notes.push(note);
+  }
+  return notes.filter((note) => note !== "");
 }
 
 /** Some pixels of all slices, sorted. */
@@ -83,8 +90,7 @@ function darken(plane: Float32Array, height: number, width: number, value: numbe
 }
 
 /** Raise values that lie far below all others: padding of the border, no measurement. */
-function padding(slices: Slices): string {
-  const sample = sampled(slices);
+function padding({ pixels }: Slices, sample: Float32Array): string {
   let at = 0;
   for (let index = 0; index + 1 < sample.length; index++) {
     if (sample[index + 1] - sample[index] > sample[at + 1] - sample[at]) at = index;
@@ -92,33 +98,29 @@ function padding(slices: Slices): string {
   const rest = sample.subarray(at + 1);
   if (rest.length < FEWEST_INSIDE * sample.length || at + 1 < FEWEST_BELOW * sample.length) return "";
   const usual = quantile(rest, 0.99) - rest[0];
-  if (!(sample[at + 1] - sample[at] > usual) || sample[at] - sample[0] > usual) return "";
-  const { pixels } = slices;
+  if (usual <= 0 || !(sample[at + 1] - sample[at] > usual) || sample[at] - sample[0] > usual) return "";
   for (let index = 0; index < pixels.length; index++) if (pixels[index] < rest[0]) pixels[index] = rest[0];
   return `values up to ${sample[at]} lie far below all others and are treated as background`;
 }
 
 /** Raise one negative value below all others to 0, as magnitudes are not negative. */
-function negative(slices: Slices): string {
-  const sample = sampled(slices);
+function negative({ pixels }: Slices, sample: Float32Array): string {
   const [value] = sample;
   const rest = sample.filter((other) => other > value);
   if (!isPart(rest, sample)) return "";
   const usual = quantile(rest, 0.99) - rest[0];
-  if (value >= 0 || rest[0] <= NEAR_ZERO * value || rest[0] - value <= CLEAR * usual) return "";
-  const { pixels } = slices;
+  if (usual <= 0 || value >= 0 || rest[0] <= NEAR_ZERO * value || rest[0] - value <= CLEAR * usual) return "";
   const level = Math.min(rest[0], 0);
   for (let index = 0; index < pixels.length; index++) if (pixels[index] < level) pixels[index] = level;
   return `one value (${value}) lies below all others and is treated as background`;
 }
 
 /** Darken one value that lies farther above all others than these lie apart. */
-function bright(slices: Slices): string {
-  const sample = sampled(slices);
+function bright({ pixels }: Slices, sample: Float32Array): string {
   const value = sample[sample.length - 1];
   const rest = sample.filter((other) => other < value);
-  if (!isPart(rest, sample) || value - rest[rest.length - 1] <= rest[rest.length - 1] - rest[0]) return "";
-  const { pixels } = slices;
+  const spread = rest[rest.length - 1] - rest[0];
+  if (!isPart(rest, sample) || spread <= 0 || value - rest[rest.length - 1] <= spread) return "";
   for (let index = 0; index < pixels.length; index++) if (pixels[index] >= value) pixels[index] = rest[0];
   return `one value (${value}) lies far above all others and is treated as background`;
 }
@@ -130,8 +132,7 @@ function isPart(rest: Float32Array, sample: Float32Array): boolean {
 }
 
 /** Blank a few values that lie far above all others: text, marks, damage. */
-function outliers(slices: Slices): string {
-  const sample = sampled(slices);
+function outliers({ pixels }: Slices, sample: Float32Array): string {
   const top = sample[sample.length - 1];
   const [low, body] = [0.01, 1 - MOST_OUTLIERS].map((share) => quantile(sample, share));
   const usual = body - low;
@@ -140,7 +141,6 @@ function outliers(slices: Slices): string {
   const above = sample.filter((value) => value > limit);
   if (above.length < FEWEST_OUTLIERS * sample.length || top - low <= FAR * (limit - low)) return "";
   if (above.filter((value) => value >= top - usual * BIN).length < TEXT * above.length) return "";
-  const { pixels } = slices;
   for (let index = 0; index < pixels.length; index++) if (pixels[index] > limit) pixels[index] = sample[0];
   const share = ((100 * above.length) / sample.length).toFixed(1);
   return `${share}% of the samples lie far above all others (burned-in text?) and are treated as background`;

@@ -6,7 +6,6 @@ network that has learnt nothing.
 
 import functools
 import inspect
-import os
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
@@ -24,7 +23,7 @@ _Result = TypeVar("_Result")
 
 Threads = Annotated[int, Meta(ge=1, le=1024)]
 _TYPES: Final[Mapping[Any, Any]] = {
-    int: Integral, float: Real, bool: bool | np.bool_, Path: os.PathLike,
+    int: Integral, float: Real, bool: bool | np.bool_,
     Sequence: Sequence | np.ndarray,
 }  # fmt: skip
 """What is accepted for an annotation; for others the annotation itself."""
@@ -50,7 +49,10 @@ def checked(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _
 
     @functools.wraps(function)
     def call(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
-        given = signature.bind(*args, **kwargs).arguments
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError:  # the error of the call itself names the function
+            return function(*args, **kwargs)
         for name in given.keys() & hints:
             _check(name, given[name], hints[name])
         return function(*args, **kwargs)
@@ -92,7 +94,7 @@ def _is_of_type(value: Any, hint: Any) -> bool:
         return True
     if plain in (int, float) and isinstance(value, bool):  # which Python counts as a number
         return False
-    if plain is Sequence and isinstance(value, str | bytes):
+    if plain is Sequence and (isinstance(value, str | bytes) or np.ndim(value) != 1):
         return False
     return isinstance(value, _TYPES.get(plain, plain))
 

@@ -29,7 +29,8 @@ def manifest_of(
     ``ManifestError``, ``DatasetError``, and ``ValueError`` for ``group_from`` without a folder.
     """
     is_manifest = isinstance(data, Manifest) or not Path(data).is_dir() or is_parquet(Path(data))
-    if is_manifest and group_from is not None:
+    is_there = isinstance(data, Manifest) or Path(data).exists()  # a misspelt folder is missing
+    if is_manifest and is_there and group_from is not None:
         raise ValueError("group_from is for a folder of images: a manifest states the groups")
     if isinstance(data, Manifest):
         return data

@@ -110,10 +110,9 @@ def _encoded(image: Any) -> Encoded | InputError:
     The error of a damaged image is an input too: among several, the others are answered.
     """
     buffer = io.BytesIO()
-    frames = getattr(image, "n_frames", 1)
     try:
         image.load()  # a damaged file fails here, whatever the mode
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        frames, orientation = _frames(image), _orientation(image)
         if image.has_transparency_data:
             image = image.convert("RGBA")
     except (OSError, ValueError, SyntaxError) as error:
@@ -126,6 +125,23 @@ def _encoded(image: Any) -> Encoded | InputError:
         ) from error
     others = f"one of {frames} images of the file is read; give its path instead to read all"
     return Encoded(buffer.getvalue(), (others,) if frames > 1 else ())
+
+
+def _frames(image: Any) -> int:
+    """Number of images in its file; 1 if the file is closed or does not tell."""
+    try:
+        return getattr(image, "n_frames", 1)
+    except (OSError, ValueError, TypeError, SyntaxError, EOFError):
+        return 1
+
+
+def _orientation(image: Any) -> int:
+    """The EXIF orientation of an image as its file has it; 1 for one that a program made.
+
+    Pillow keeps the entry when an image is rotated, so it holds only for the file itself.
+    """
+    stated = image.getexif().get(_ORIENTATION, 1) if image.format else 1
+    return stated if isinstance(stated, int) and 1 <= stated <= 8 else 1
 
 
 def _is_collection(source: Any) -> TypeGuard[Iterable[Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 from tumorlens.api.arguments import Threads, checked
@@ -99,9 +100,16 @@ def _override(key: Any, value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"{key}={value}"
     try:
-        text = msgspec.json.encode(value).decode()
+        text = msgspec.json.encode(value, enc_hook=_plain).decode()
     except TypeError:
         text = "null"
     if text == "null":
         raise RecipeError(f"settings: {key} cannot be {value!r}")
     return f"{key}={text}"
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as one of Python."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError

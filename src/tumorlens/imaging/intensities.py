@@ -44,26 +44,29 @@ _BETWEEN: Final = (0.02, 0.98)
 """Part of the other samples that lie below a background that is neither dark nor bright."""
 
 
+_Sample = NDArray[np.float32]
+"""Some of the samples, sorted."""
+
+
 def mended(image: MedicalImage) -> MedicalImage:
     """Take values that are no intensities out of ``image``; itself where there are none.
 
     Images of 8 bits have no room for outliers: of these only the background is mended.
     """
-    samples = image.samples
-    notes: list[str] = []
-    steps = (
-        [_background]
-        if image.bit_depth <= 8
-        else [_background, _padding, _negative, _outliers, _bright]
-    )
-    for step in steps:
-        samples, note = step(samples)
+    samples, note = _background(image.samples)
+    notes = [note] if note else []
+    sample = _sample(samples) if image.bit_depth > 8 else None
+    for step in (_padding, _negative, _outliers, _bright):
+        if sample is None:
+            break
+        samples, note = step(samples, sample)
         if note:
             notes.append(note)
+            sample = _sample(samples)
     return replace(image, samples=samples).remarked(*notes) if notes else image
 
 
-def _sample(samples: Samples) -> NDArray[np.float32]:
+def _sample(samples: Samples) -> _Sample:
     """Some samples of all slices, flat and sorted."""
     step = max(1, int((samples.size / _SAMPLES) ** (1 / samples.ndim)))
     sample = samples[(slice(None, None, step),) * samples.ndim].flatten()
@@ -114,51 +117,49 @@ def _areas(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return areas
 
 
-def _padding(samples: Samples) -> tuple[Samples, str]:
+def _padding(samples: Samples, sample: _Sample) -> tuple[Samples, str]:
     """Raise values that lie far below all others: padding of the border, no measurement."""
-    sample = _sample(samples)
     gaps = np.diff(sample)
     at = int(np.argmax(gaps)) if len(gaps) else 0
     below, rest = sample[: at + 1], sample[at + 1 :]
     if len(rest) < _FEWEST_INSIDE * len(sample) or len(below) < _FEWEST_BELOW * len(sample):
         return samples, ""
     usual = float(np.quantile(rest, 0.99) - rest[0])
-    if not gaps[at] > usual or below[-1] - below[0] > usual:
+    if not gaps[at] > usual > 0 or below[-1] - below[0] > usual:
         return samples, ""
     note = f"values up to {below[-1]:g} lie far below all others and are treated as background"
     return np.maximum(samples, rest[0]), note
 
 
-def _negative(samples: Samples) -> tuple[Samples, str]:
+def _negative(samples: Samples, sample: _Sample) -> tuple[Samples, str]:
     """Raise one negative value below all others to 0, as magnitudes are not negative."""
-    sample = _sample(samples)
     value = float(sample[0])
     rest = sample[sample > value]
     if not _FEWEST_INSIDE <= len(rest) / len(sample) <= 1 - _FEWEST_BELOW:
         return samples, ""
     usual = float(np.quantile(rest, 0.99) - rest[0])
-    if value >= 0 or rest[0] <= _NEAR_ZERO * value or rest[0] - value <= _CLEAR * usual:
+    if usual <= 0 or value >= 0:
+        return samples, ""
+    if rest[0] <= _NEAR_ZERO * value or rest[0] - value <= _CLEAR * usual:
         return samples, ""
     note = f"one value ({value:g}) lies below all others and is treated as background"
     return np.maximum(samples, samples.dtype.type(min(rest[0], 0))), note
 
 
-def _bright(samples: Samples) -> tuple[Samples, str]:
+def _bright(samples: Samples, sample: _Sample) -> tuple[Samples, str]:
     """Darken one value that lies farther above all others than these lie apart."""
-    sample = _sample(samples)
     value = sample[-1]
     rest = sample[sample < value]
     if not _FEWEST_INSIDE <= len(rest) / len(sample) <= 1 - _FEWEST_BELOW:
         return samples, ""
-    if value - rest[-1] <= rest[-1] - rest[0]:
+    if not value - rest[-1] > rest[-1] - rest[0] > 0:
         return samples, ""
     note = f"one value ({value:g}) lies far above all others and is treated as background"
     return np.where(samples >= value, samples.dtype.type(rest[0]), samples), note
 
 
-def _outliers(samples: Samples) -> tuple[Samples, str]:
+def _outliers(samples: Samples, sample: _Sample) -> tuple[Samples, str]:
     """Blank a few values that lie far above all others: text, marks, damage."""
-    sample = _sample(samples)
     low, body, top = (float(v) for v in np.quantile(sample, (0.01, 1 - _MOST_OUTLIERS, 1.0)))
     usual = body - low
     if usual <= 0 or top - low <= _FAR * usual:

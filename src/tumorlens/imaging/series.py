@@ -27,6 +27,7 @@ from tumorlens.imaging.limits import MAX_STUDY_FILES
 from tumorlens.imaging.placing import with_positions
 from tumorlens.imaging.reader import load_file, open_file
 from tumorlens.imaging.regroup import apart, joined
+from tumorlens.text import counted
 
 Failures = list[tuple[str, InputError]]
 ELSEWHERE: Final = (
@@ -213,8 +214,8 @@ def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:
     path, first = errors[0]
     if len(errors) == 1:
         return path, first
-    others = f"{len(errors) - 1} more files of the series have the same problem"
-    return path, NotMRError(f"{first} ({others})")
+    others = counted(len(errors) - 1, "more file")
+    return path, NotMRError(f"{first} (the same holds for {others} of the series)")
 
 
 def _with_uid_notes(

@@ -150,6 +150,6 @@ def _kind_reason(row: NDArray[np.float64], thresholds: Thresholds, classes: Clas
     kind = classes.display_names[classes.names[first]]
     given = "" if classes.no_finding is None else f"given {classes.a_finding}, "
     return (
-        f"{given}{kind} {probability_percent(float(share), 0)}; the kind is named if its "
-        f"probability is at least {probability_percent(thresholds.kind_threshold, 0)}"
+        f"{given}{kind} {probability_percent(float(share), 0)}; the kind is named from "
+        f"{probability_percent(thresholds.kind_threshold, 0)}"
     )

@@ -12,6 +12,10 @@ from typing import Any, Final, NamedTuple
 from tumorlens.imaging.facts import AcquisitionFacts
 
 SEVERAL_PATIENTS: Final = "the series are of several patients; each patient is answered separately"
+SEVERAL_FOLDERS: Final = (
+    "series of equal UIDs lie in several folders, perhaps of several patients or points in time; "
+    "each folder is answered separately"
+)
 SEVERAL_VISITS: Final = "the series are of several visits; each visit is answered separately"
 _LABEL: Final = r"(?:^|[/\\_]){entity}-([0-9A-Za-z+]+)(?=[/\\_.]|$)"
 """``sub-01/ses-02/anat/sub-01_ses-02_T1w.nii.gz``: how BIDS names folders and files."""
@@ -36,18 +40,17 @@ def examinations(
     such as ``sub-01`` and ``ses-02`` count (BIDS). Volumes of equal UIDs that only their folders
     distinguish may be of several patients too.
     """
-    folders = [None if series is None else series.folder for series in facts]
-    patients = [
-        [same[k] for k in patient]
-        for same in _equal(_patients(paths, facts))
-        for patient in _known_apart([folders[k] for k in same])
-    ]
+    patients = _equal(_patients(paths, facts))
     of_patients = (SEVERAL_PATIENTS,) * (len(patients) > 1)
     divided = []
     for patient in patients:
-        visits = _visits([paths[k] for k in patient], [facts[k] for k in patient])
-        notes = of_patients + (SEVERAL_VISITS,) * (len(visits) > 1)
-        divided += [Examination([patient[k] for k in visit], notes) for visit in visits]
+        folders = _folders([facts[k] for k in patient])
+        of_folders = (SEVERAL_FOLDERS,) * (len(folders) > 1)
+        for folder in folders:
+            own = [patient[k] for k in folder]
+            visits = _visits([paths[k] for k in own], [facts[k] for k in own])
+            notes = of_patients + of_folders + (SEVERAL_VISITS,) * (len(visits) > 1)
+            divided += [Examination([own[k] for k in visit], notes) for visit in visits]
     return divided
 
 
@@ -58,6 +61,12 @@ def _patients(paths: Sequence[str], facts: Sequence[AcquisitionFacts | None]) ->
         patients = [_label("sub", path) for path in paths]
     first = next((patient for patient in patients if patient is not None), "")
     return [first if patient is None else patient for patient in patients]
+
+
+def _folders(facts: Sequence[AcquisitionFacts | None]) -> list[list[int]]:
+    """Indices of the series of each folder that is known to be another; the rest together."""
+    folders = [None if series is None else series.folder for series in facts]
+    return _equal(folders) if len(set(folders) - {None}) > 1 else [list(range(len(folders)))]
 
 
 def _visits(paths: Sequence[str], facts: Sequence[AcquisitionFacts | None]) -> list[list[int]]:

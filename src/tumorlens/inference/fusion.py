@@ -101,12 +101,11 @@ def fuse_examinations(
     parts = examinations([answer.path for answer in answers], facts)
     members = [[answers[index] for index in indices] for indices, _ in parts]
     folders = [study_path(own) for own in members]
-    for number, (indices, notes) in enumerate(parts):
-        own, stated = members[number], [facts[index] for index in indices]
-        others = folders[:number] + folders[number + 1 :]
-        is_shared = any(_is_within(other, folders[number]) for other in others)
-        where = _first_file(own, stated) if is_shared else folders[number]
-        together = fuse_study(classifier, where if others else path, own, stated)
+    within = Counter(above for folder in folders for above in _with_parents(folder))
+    for own, folder, (indices, notes) in zip(members, folders, parts, strict=True):
+        stated = [facts[index] for index in indices]
+        where = folder if within[folder] == 1 else _first_file(own, stated)
+        together = fuse_study(classifier, where if len(parts) > 1 else path, own, stated)
         if together is not None:
             yield msgspec.structs.replace(together, notes=(*together.notes, *notes)), indices
 
@@ -120,8 +119,12 @@ def study_path(answers: Sequence[ImageAnswer]) -> str:
         return paths[0] if paths else ""
 
 
-def _is_within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(os.path.join(folder, ""))  # noqa: PTH118
+def _with_parents(folder: str) -> Iterator[str]:
+    """``folder``, and all folders that it lies in."""
+    above = os.path.dirname(folder)  # noqa: PTH120  (a text, not a path)
+    yield folder
+    if above != folder:
+        yield from _with_parents(above)
 
 
 def _first_file(answers: Sequence[ImageAnswer], facts: Sequence[AcquisitionFacts | None]) -> str:

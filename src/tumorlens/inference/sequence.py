@@ -22,7 +22,15 @@ _CONTRAST: Final = re.compile(
 _WITHOUT: Final = re.compile(
     r"\bpre\b|without|\bw/o\b|\bohne\b|\bsans\b|\bnon[- ]?contrast|unenhanced|-c\b", re.IGNORECASE
 )
-_NO_AGENT: Final = frozenset({"", "n", "no", "none", "without"})
+_BOTH: Final = re.compile(
+    r"(?:\b(?:and|und|et)\b|[&+/])\s*(?:with|w|mit|avec)\b"
+    r"|\b(?:with|w|mit|avec)\s*(?:\b(?:and|und|et)\b|[&+/])\s*(?:without|wo\b|w/o|ohne|sans)",
+    re.IGNORECASE,
+)
+"""Without and with contrast: the later images have it."""
+_NO_AGENT: Final = re.compile(
+    r"\W*(?:0+|(?:no|none|nil|n|without|w/o|ohne|sans)\b.*)?\W*", re.IGNORECASE | re.DOTALL
+)
 """What is stated as the contrast agent where there was none."""
 _FLAIR: Final = re.compile(r"flair|dark[- _]?fluid|tirm", re.IGNORECASE)
 _T1: Final = re.compile(r"(?<![a-z0-9])t1(?![0-9])|mp2?rage|bravo|spgr|t1w", re.IGNORECASE)
@@ -51,9 +59,10 @@ def sequence_of_words(
         return None
     if is_t2:
         return "T2"
-    has_agent = (contrast_agent or "").strip().lower() not in _NO_AGENT
+    has_agent = not _NO_AGENT.fullmatch(contrast_agent or "")
     has_contrast = has_agent or bool(_CONTRAST.search(words))
-    return "T1CE" if has_contrast and not _WITHOUT.search(words) else "T1"
+    is_without = bool(_WITHOUT.search(words)) and not _BOTH.search(words)
+    return "T1CE" if has_contrast and not is_without else "T1"
 
 
 def predicted_sequence(logits: NDArray[np.floating]) -> SequenceAnswer:

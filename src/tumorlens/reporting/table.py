@@ -93,8 +93,10 @@ def _fault(result: Result) -> tuple[str, str, str] | None:
     """The folder of a file that failed, and why; None of an answer."""
     if not isinstance(result, Failure):
         return None
-    folder = str(Path(result.path).parent)
-    return folder, result.error.kind, result.error.message.removeprefix(result.path)
+    where, reason = result.path, result.error.message
+    if not reason.startswith(where):
+        return None
+    return str(Path(where).parent), result.error.kind, reason.removeprefix(where)
 
 
 def elide(path: str, room: int) -> str:

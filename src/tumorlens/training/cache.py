@@ -82,7 +82,7 @@ def _cached(
                 temporary, mode="w+", dtype=np.uint8, shape=shape
             )
             with temporary.open("r+b") as file:
-                allocate(file.fileno(), temporary.stat().st_size)
+                allocate(file.fileno(), temporary.stat().st_size, start=memory_map.offset)
             for index, image in enumerate(pool.map(loaded, records)):
                 memory_map[index] = image
             memory_map.flush()

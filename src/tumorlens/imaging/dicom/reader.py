@@ -24,6 +24,7 @@ from tumorlens.imaging.intensities import mended
 from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.samples.gray import Color
 from tumorlens.imaging.samples.label_map import check_no_label_map
+from tumorlens.text import counted
 
 _FLAT: Final = 0.005
 """Windowed values, 0 to 1, that differ by less show nothing: the window is far too wide."""
@@ -112,7 +113,8 @@ def _first_of(failures: Sequence[tuple[str, InputError]]) -> InputError:
     first, others = failures[0][1], len({name for name, _ in failures}) - 1
     if not others:
         return first
-    return type(first)(f"{first} ({others} more files of the series cannot be read either)")
+    more = counted(others, "more file")
+    return type(first)(f"{first} ({more} of the series cannot be read either)")
 
 
 class _Reading:
