@@ -115,7 +115,7 @@ def make_phantom(rng: np.random.Generator, label: str) -> Phantom:
 
 
 def write_phantoms(
-    folder: Path, patients_per_class: int, seed: int, *, progress: Progress | None = None
+    folder: str | Path, patients_per_class: int, seed: int, *, progress: Progress | None = None
 ) -> Path:
     """Write a phantom set and its manifest below ``folder``; return the manifest's path.
 
@@ -125,6 +125,7 @@ def write_phantoms(
     in both, and a few test files are copies of training files: the audit finds them, and
     ``phantom_split`` separates them. Overwrites files of these names, deletes none.
     """
+    folder = Path(folder)
     records: list[Record] = []
     total = patients_per_class * len(CLASSES)
     for number in reported(range(total), total, progress):
