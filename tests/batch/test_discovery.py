@@ -53,9 +53,8 @@ def test_folder(folder: Path) -> None:
     assert count_files(str(folder)) == 7
 
 
-@pytest.mark.parametrize(("named", "missing"), [(3, 0), (9, 2)])
-def test_a_directory_of_files_in_other_folders(folder: Path, named: int, missing: int) -> None:
-    """As on a CD: the directory lies above the folders of the images."""
+def write_directory(folder: Path, named: int) -> Path:
+    """A DICOM directory that names so many files."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -65,11 +64,41 @@ def test_a_directory_of_files_in_other_folders(folder: Path, named: int, missing
     for record in dataset.DirectoryRecordSequence:
         record.ReferencedFileID = ["SERIES", "0"]
     dataset.save_as(folder / "DICOMDIR", enforce_file_format=True)
+    return folder / "DICOMDIR"
+
+
+@pytest.mark.parametrize(("named", "missing"), [(3, 0), (9, 6)])
+def test_a_directory_of_files_in_other_folders(folder: Path, named: int, missing: int) -> None:
+    """As on a CD: the directory lies above the folders of the images, beside a viewer."""
+    write_directory(folder, named)
     items = found(folder)
     assert [item.kind for item in items if item.path.endswith("series")] == ["dicom"]
     messages = [item.message.partition(": ")[2] for item in items if item.kind == "failure"]
     told = f"{missing} of {named} files that the DICOM directory names are missing"
     assert messages == [told] * (missing > 0)
+
+
+def test_each_directory_counts_the_files_of_its_own_folder(
+    tmp_path: Path, write_series: Callable[..., list[bytes]]
+) -> None:
+    """Of CDs beside each other, below a folder with a directory of its own."""
+    for name, named in (("", 5), ("cd", 4), ("cd 2", 2)):
+        (tmp_path / name / "images").mkdir(parents=True)
+        write_directory(tmp_path / name, named)
+        if name:
+            for index, data in enumerate(write_series(2)):
+                (tmp_path / name / "images" / f"{index}").write_bytes(data)
+    messages = [item.message for item in found(tmp_path) if item.kind == "failure"]
+    assert [message.partition(" files")[0] for message in messages] == [
+        f"{tmp_path / 'cd' / 'DICOMDIR'}: 2 of 4", f"{tmp_path / 'DICOMDIR'}: 1 of 5",
+    ]  # fmt: skip
+
+
+def test_a_directory_that_cannot_be_read_is_not_left_out(folder: Path) -> None:
+    (folder / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + b"damaged")
+    assert [item.names for item in found(folder) if item.path == str(folder)] == [
+        (str(folder / "DICOMDIR"),)
+    ]
 
 
 def test_archives_in_a_folder_are_opened(folder: Path, head: NDArray[np.uint8]) -> None:
@@ -91,6 +120,18 @@ def test_a_folder_of_many_slices_is_told_apart_by_series(
     monkeypatch.setattr(discovery, "_FEW_DICOM", 4)
     series = [item for item in found(folder) if item.kind == "dicom"]
     assert sorted(len(item.names) for item in series) == [2, 3]
+
+
+def test_reports_among_many_slices_are_no_input(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By themselves they are one."""
+    write_directory(folder, 1).rename(folder / "series" / "other")
+    monkeypatch.setattr(discovery, "_FEW_DICOM", 2)
+    assert [len(item.names) for item in found(folder) if item.kind == "dicom"] == [3]
+    for index in range(3):
+        write_directory(folder, 1).rename(folder / "series" / f"{index}")
+    assert [len(item.names) for item in found(folder) if item.kind == "dicom"] == [4]
 
 
 def test_folders_of_one_study_are_one_input(
@@ -198,6 +239,8 @@ def test_an_argument_means_the_same_in_every_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Also below a folder whose name would be a pattern."""
+    (tmp_path / "a" / "work" / "in").mkdir(parents=True)
+    (tmp_path / "a" / "work" / "in" / "other.png").write_bytes(b"\x89PNG")
     work = tmp_path / "[ab]" / "work"
     (work / "in").mkdir(parents=True)
     (work / "in" / "x.png").write_bytes(b"\x89PNG")
@@ -378,4 +421,16 @@ def test_a_damaged_manifest_is_told(folder: Path, name: str, data: bytes, words:
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(BatchError, match="no such file or folder"):
         found(tmp_path / "none")
-    assert found(tmp_path / "*.png") == []
+    with pytest.raises(BatchError, match=r"\*\.png: no file matches this pattern"):
+        found(tmp_path / "*.png")
+
+
+def test_nothing_there_in_a_folder_whose_name_would_be_a_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("[2024]", "2"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "2" / "archive").write_bytes(b"\x89PNG")
+    monkeypatch.chdir(tmp_path / "[2024]")
+    with pytest.raises(BatchError, match="no such file or folder"):
+        found(located("archive"))

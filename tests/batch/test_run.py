@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 from tests.batch.conftest import Answer, parts, rows, visible
 
 from tumorlens import bundle
@@ -304,6 +307,44 @@ def test_inputs_that_change_or_go(archive: Path, answer: Answer, tmp_path: Path)
     assert len(made) == 301
     assert made["006.png"] == made["003.png"] == made["new.png"]
     assert "000.png" not in made
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_answers_stay_when_the_input_is_gone(
+    archive: Path, answer: Answer, tmp_path: Path, tiny_bundle: Path, same: bool
+) -> None:
+    shutil.copytree(archive / "site 0", tmp_path / "in")
+    answer(tmp_path / "in" / "*.png")
+    before = parts(tmp_path / "out")
+    shutil.rmtree(tmp_path / "in")
+    old = bundle.load(tiny_bundle)
+    info = msgspec.structs.replace(old.info, version="2.0.0", temperature=9.0)
+    bundle.save(tmp_path / "warmer", info, old.model)
+    name = tiny_bundle if same else tmp_path / "warmer"
+    with pytest.raises(BatchError, match="no file matches this pattern"):
+        answer(tmp_path / "in" / "*.png", bundle=str(name))
+    assert parts(tmp_path / "out") == before
+
+
+def test_dicom_without_an_image_is_a_row(answer: Answer, tmp_path: Path) -> None:
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.99")
+    dataset.DirectoryRecordSequence = [Dataset()]
+    dataset.DirectoryRecordSequence[0].ReferencedFileID = ["SERIES", "0"]
+    directory = tmp_path / "DICOMDIR"
+    dataset.save_as(directory, enforce_file_format=True)
+    with zipfile.ZipFile(tmp_path / "report.zip", "w") as packed:
+        dataset.DirectoryRecordSequence = []
+        dataset.save_as(tmp_path / "empty", enforce_file_format=True)
+        packed.write(tmp_path / "empty", "empty")
+    for source, path in ((directory, directory), (tmp_path / "report.zip", "report.zip/empty")):
+        answer(source, out=source.name + " out")
+        (row,) = rows(tmp_path / f"{source.name} out")
+        assert row["path"].endswith(str(path))
+        assert "DICOM without an image" in row["error"]["message"]
 
 
 def test_a_folder_keeps_to_its_input(archive: Path, answer: Answer) -> None:

@@ -98,6 +98,8 @@ class Answerer:
             for answered in results:
                 yield from _rows_of(answered.result, answered.digest)
         yield from (error_row(path, error.kind, str(error)) for path, error in failures)
+        if not grouped.series and not failures:  # no file has an image; the first says what it is
+            yield from self._rows(_first_of(item))
 
     def _study(self, results: Sequence["_Answered"]) -> Iterator[Row]:
         """The row of a study of several series, with one hash for all of them."""
@@ -136,6 +138,13 @@ class Answerer:
         if self._archive is None or self._archive.path != path:
             self._archive = RemoteFolder(path) if is_remote(path) else Archive(path)
         return self._archive
+
+
+def _first_of(item: Item) -> Item:
+    """The first file of DICOM files, by itself."""
+    if item.kind == "dicom":
+        return Item("file", item.names[0])
+    return Item("member", item.path, item.names[:1])
 
 
 def error_row(path: str, kind: str, message: str) -> Row:

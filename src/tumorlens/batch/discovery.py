@@ -8,6 +8,7 @@ import glob
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from io import RawIOBase
 from itertools import groupby
 from pathlib import Path
@@ -42,7 +43,7 @@ class Discovery:
         """Files that do not begin like an image or volume, so far."""
 
     def __iter__(self) -> Iterator[Item]:
-        """Raise ``BatchError`` if there is no such file or folder."""
+        """Raise ``BatchError`` if there is no such file or folder, or none that matches."""
         if self.argument == STANDARD_INPUT:
             return self._listed(map(absolute, listed_paths(_standard_input())))
         if is_remote(self.argument):
@@ -51,9 +52,12 @@ class Discovery:
             return self._listed(manifest_paths(Path(self.argument)))
         if Path(self.argument).is_dir():
             return self._folder(self.argument)
-        if _is_pattern(self.argument):
+        if (pattern := _pattern_of(self.argument)) is not None:
             # Path.glob takes no absolute pattern and does not hide hidden files.
-            return self._named(sorted(glob.iglob(self.argument, recursive=True)))  # noqa: PTH207
+            matches = sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207
+            if not matches:
+                raise BatchError(f"{self.argument}: no file matches this pattern")
+            return self._named(matches)
         if not Path(self.argument).exists():
             raise BatchError(f"{self.argument}: no such file or folder")
         return self._named([self.argument])
@@ -80,29 +84,30 @@ class Discovery:
     def _folder(self, folder: str) -> Iterator[Item]:
         """Everything in it and below, without hidden files and linked folders."""
         unread: list[OSError] = []
-        dicom = _Studies()
+        studies, directories = _Studies(), _Directories()
         for parent, folders, names in os.walk(folder, onerror=unread.append):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             paths = [str(Path(parent) / name) for name in sorted(names) if name[0] != "."]
-            yield from self._of_folder(parent, paths, dicom)
-        yield from dicom.rest()
+            yield from directories.enter(parent)
+            dicom: list[str] = []
+            yield from self._of_folder(paths, dicom)
+            yield from studies.add(parent, directories.take_from(dicom))
+        yield from studies.rest()
+        yield from directories.rest()
         for error in unread:
             reason = f"{error.filename}: cannot be opened ({error.strerror})"
             yield failure(str(error.filename), MissingInputError(reason))
 
-    def _of_folder(self, folder: str, paths: Sequence[str], studies: "_Studies") -> Iterator[Item]:
-        dicom: list[str] = []
+    def _of_folder(self, paths: Iterable[str], dicom: list[str]) -> Iterator[Item]:
+        """The files of a folder; those of DICOM are added to ``dicom``."""
         for path in paths:
             kind = kind_of(path)
-            if kind == "dicom" and Path(path).name.upper() == _DIRECTORY:
-                yield from _named_by(folder, path)
-            elif kind == "dicom":
+            if kind == "dicom":
                 dicom.append(path)
             elif kind is None and not claims_image(path):
                 self.skipped += 1
             else:
                 yield from self._file(path, kind)
-        yield from studies.add(folder, dicom)
 
     def _file(self, path: str, kind: str | None) -> Iterator[Item]:
         """A file, or the members of an archive."""
@@ -133,11 +138,7 @@ def located(argument: str) -> str:
 
     Links are kept: a link names the same source after its target has moved.
     """
-    if argument == STANDARD_INPUT:
-        return argument
-    if _is_pattern(argument) and not is_remote(argument):
-        return _below(Path(glob.escape(str(Path.cwd()))), argument)
-    return absolute(argument)
+    return argument if argument == STANDARD_INPUT else absolute(argument)
 
 
 def absolute(path: str) -> str:
@@ -198,14 +199,55 @@ def _of_one_folder(folder: str, paths: Sequence[str]) -> Iterator[Item]:
     yield from studies.rest()
 
 
-def _named_by(folder: str, directory: str) -> Iterator[Item]:
-    """A failure where a DICOM directory names more files than its folder has, here and below."""
-    membership = _membership_of(directory)
-    named = membership.named if membership else 0
-    files = sum(len(names) for _, _, names in os.walk(folder)) - 1
-    if named > files:
-        what = f"{named - files} of {named} files that the DICOM directory names are missing"
-        yield failure(directory, MissingInputError(f"{directory}: {what}"))
+@dataclass
+class _Directory:
+    """A DICOM directory, and the number of other DICOM files in its folder and below."""
+
+    path: str
+    named: int
+    files: int = 0
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.path).parent
+
+    def missing(self) -> Iterator[Item]:
+        """A failure where it names more files than there are."""
+        if self.named > self.files:
+            missing = f"{self.named - self.files} of {self.named} files"
+            what = f"{missing} that the DICOM directory names are missing"
+            yield failure(self.path, MissingInputError(f"{self.path}: {what}"))
+
+
+class _Directories:
+    """The DICOM directories of the folder that is walked, and of those above it."""
+
+    def __init__(self) -> None:
+        self._open: list[_Directory] = []
+
+    def enter(self, folder: str) -> Iterator[Item]:
+        """Go on to ``folder``; yield what is missing of the directories that end before it."""
+        while self._open and not Path(folder).is_relative_to(self._open[-1].folder):
+            yield from self._open.pop().missing()
+
+    def take_from(self, dicom: Sequence[str]) -> list[str]:
+        """Note the DICOM files of the folder; return those that are no directory."""
+        others = []
+        for path in dicom:
+            is_named_so = Path(path).name.upper() == _DIRECTORY
+            membership = _membership_of(path) if is_named_so else None
+            if membership is not None and membership.named:
+                self._open.append(_Directory(path, membership.named))
+            else:
+                others.append(path)
+        for directory in self._open:
+            directory.files += len(others)
+        return others
+
+    def rest(self) -> Iterator[Item]:
+        """What is missing of all that are left."""
+        while self._open:
+            yield from self._open.pop().missing()
 
 
 class _Studies:
@@ -244,12 +286,19 @@ class _Studies:
 
 
 def _series_items(folder: str, paths: Sequence[str]) -> Iterator[Item]:
-    """One item for each series of a folder of many DICOM files."""
+    """One item for each series of a folder of many DICOM files.
+
+    Files without an image, such as reports, are left out: beside images they need no answer.
+    """
     groups: dict[str, list[str]] = {}
+    others: list[str] = []
     for path in paths:
         membership = _membership_of(path)
+        if membership is not None and not membership.is_image:
+            others.append(path)
+            continue
         groups.setdefault((membership and membership.series_uid) or path, []).append(path)
-    yield from (_dicom(folder, members) for members in groups.values())
+    yield from (_dicom(folder, members) for members in groups.values() or [others])
 
 
 def _membership_of(path: str) -> "Membership | None":
@@ -266,8 +315,17 @@ def _standard_input() -> RawIOBase:
     return cast("RawIOBase", getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
 
 
-def _is_pattern(path: str) -> bool:
-    return bool(_PATTERN.intersection(path)) and not Path(path).exists()
+def _pattern_of(path: str) -> str | None:
+    """``path`` as a pattern of ``glob``, or None.
+
+    The folders in it that exist are no patterns, whatever their names, such as the working folder.
+    """
+    folder = Path(path)
+    while not folder.exists():
+        folder = folder.parent
+    below = str(Path(path).relative_to(folder))
+    is_pattern = not _PATTERN.isdisjoint(below)
+    return str(Path(glob.escape(str(folder)), below)) if is_pattern else None
 
 
 def _is_manifest(path: str) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 from tumorlens import bundle as bundles
 from tumorlens.batch.columns import Tally, arrow, read_tally
 from tumorlens.batch.discovery import Discovery
-from tumorlens.batch.items import Chunk, chunks
+from tumorlens.batch.items import Chunk, Item, chunks
 from tumorlens.batch.store import Store, open_store
 from tumorlens.batch.worker import RECORDS, Setup, identity, part_name
 from tumorlens.errors import BatchError
@@ -124,13 +124,14 @@ class Batch:
 
     def run(self, engine: Engine, watch: Watch = lambda _: None) -> Report:
         """Answer what has no answer yet; ``watch`` gets the tally of each part, old ones too."""
+        discovery = Discovery(self.options.source)
+        items = iter(discovery)  # fails where there is no input, before anything is deleted
         self._begin()
         started = time.monotonic()
         done = set(self._parts())
-        discovery = Discovery(self.options.source)
         mine: dict[str, int] = {}
         answered = 0
-        for tally in engine.run(self._setup, self._missing(discovery, done, mine, watch)):
+        for tally in engine.run(self._setup, self._missing(items, done, mine, watch)):
             answered += tally.inputs
             watch(tally)
         # What these were made of is no longer in the input, or in another chunk now.
@@ -144,10 +145,10 @@ class Batch:
         return report(self.options.out)
 
     def _missing(
-        self, discovery: Discovery, done: set[str], mine: dict[str, int], watch: Watch
+        self, items: Iterator[Item], done: set[str], mine: dict[str, int], watch: Watch
     ) -> Iterator[Chunk]:
         """Chunks of this part of the work that have no part yet; notes all in ``mine``."""
-        for chunk in chunks(discovery):
+        for chunk in chunks(items):
             if not chunk.belongs_to(self.options.part, self.options.parts):
                 continue
             mine[chunk.id] = len(chunk.items)
