@@ -1,6 +1,8 @@
 """What comes in goes to the disk: little memory, nothing too large, nothing left behind."""
 
 import io
+import logging
+import socket
 import struct
 import subprocess
 import sys
@@ -223,15 +225,29 @@ def test_a_request_that_cannot_be_answered_leaves_nothing_behind(
     until(lambda: not list(spool.incoming.iterdir()))
 
 
-def test_a_node_that_has_ended_receives_no_more_for_others(spool: Spool) -> None:
+def _shared() -> tuple[object, ...]:
+    """What a node changes for all servers of this process."""
+    return (
+        _config.STORE_RECV_CHUNKED_DATASET, vars(dimse_messages)["NamedTemporaryFile"],
+        _config.LOG_HANDLER_LEVEL, logging.getLogger("pynetdicom").level,
+    )  # fmt: skip
+
+
+def test_a_node_that_has_ended_leaves_nothing_changed(spool: Spool) -> None:
     """What other servers of this process get would go to its folder, which may be gone."""
     settings = NodeSettings("127.0.0.1", 0, allowed=("TESTER",))
-    before = _config.STORE_RECV_CHUNKED_DATASET, vars(dimse_messages)["NamedTemporaryFile"]
+    logging.getLogger("pynetdicom").setLevel(logging.ERROR)
+    before = _shared()
     first, second = node.start(settings, spool), node.start(settings, spool)
+    while_running = _shared()
+    assert while_running[2:] == ("none", logging.CRITICAL + 1)
     first.shutdown()
-    assert (_config.STORE_RECV_CHUNKED_DATASET, second._stopped.is_set()) == (True, False)
+    assert (_shared(), second._stopped.is_set()) == (while_running, False)
     second.shutdown()
-    assert (
-        _config.STORE_RECV_CHUNKED_DATASET,
-        vars(dimse_messages)["NamedTemporaryFile"],
-    ) == before
+    assert _shared() == before
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = NodeSettings("127.0.0.1", other.getsockname()[1], allowed=("TESTER",))
+        with pytest.raises(OSError, match="in use"):
+            node.start(taken, spool)
+    assert _shared() == before
+    logging.getLogger("pynetdicom").setLevel(logging.NOTSET)

@@ -1,6 +1,8 @@
 """The DICOM node: C-ECHO and C-STORE (PS3.4 annexes A and B) into the spool."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final, cast
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, events, evt
@@ -151,11 +153,48 @@ def start(
     """
     if not settings.allowed:
         raise ValueError("no AE title is allowed to call")
-    # pynetdicom quotes what it is sent, names of patients among it. Where that lacks something, its
-    # own handlers fail, and those behind them are not called.
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
-    _config.LOG_HANDLER_LEVEL = "none"
-    undo = receive_into(spool.incoming, spool.space)
+    with ExitStack() as undo:
+        undo.enter_context(_LOGS.off())
+        undo.callback(receive_into(spool.incoming, spool.space))
+        server = _server(settings, spool, identify, journal or Journal())
+        server.ended = undo.pop_all().close
+    server.start()
+    return server
+
+
+class _Logs:
+    """The logs of pynetdicom, which are off in this process while it has a node."""
+
+    def __init__(self) -> None:
+        self._nodes = 0
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """For one node. The last one that ends restores what was set before the first.
+
+        pynetdicom quotes what it is sent, names of patients among it. Where that lacks something,
+        its own handlers fail, and those behind them are not called.
+        """
+        logger = logging.getLogger("pynetdicom")
+        if not self._nodes:
+            self._before = logger.level, _config.LOG_HANDLER_LEVEL
+        self._nodes += 1
+        logger.setLevel(logging.CRITICAL + 1)
+        _config.LOG_HANDLER_LEVEL = "none"
+        try:
+            yield
+        finally:
+            self._nodes -= 1
+            if not self._nodes:
+                level, _config.LOG_HANDLER_LEVEL = self._before
+                logger.setLevel(level)
+
+
+_LOGS: Final = _Logs()
+
+
+def _server(settings: NodeSettings, spool: Spool, identify: Identify, journal: Journal) -> Acceptor:
+    """It listens, and answers once it is started."""
     entity = AE(settings.ae_title)
     entity.maximum_associations = _NO_LIMIT
     entity.require_called_aet = True
@@ -163,7 +202,7 @@ def start(
     entity.add_supported_context(VERIFICATION)
     for kind in MR_CLASSES:
         entity.add_supported_context(kind, ALL_TRANSFER_SYNTAXES)
-    reception = _Reception(settings, spool, identify, journal or Journal())
+    reception = _Reception(settings, spool, identify, journal)
     server = cast(
         "Acceptor",
         entity.make_server(
@@ -182,6 +221,5 @@ def start(
             server_class=Acceptor,
         ),
     )
-    reception.acceptor, server.ended = server, undo
-    server.start()
+    reception.acceptor = server
     return server
