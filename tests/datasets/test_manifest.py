@@ -295,6 +295,16 @@ def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
         Manifest.load(tmp_path)
 
 
+def test_folders_of_parquet_files_are_text(tmp_path: Path) -> None:
+    for number, patient in enumerate(("007", "7", "01", "1")):
+        place = tmp_path / "m.parquet" / f"group={patient}"
+        place.mkdir(parents=True)
+        columns = {"path": [f"{number}.png"], "class": ["glioma"], "sha256": [_HASHES[number % 2]]}
+        _save(place / "part.parquet", columns, {})
+    groups = {record.path: record.group for record in Manifest.load(tmp_path / "m.parquet")}
+    assert groups == {"0.png": "007", "1.png": "7", "2.png": "01", "3.png": "1"}
+
+
 @pytest.mark.parametrize("name", ["none.csv", "none.parquet"])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(ManifestError, match="none"):

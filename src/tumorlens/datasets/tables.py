@@ -161,8 +161,8 @@ def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
 class ParquetTable:
     """A Parquet file, or a folder of them, which are read one after the other, by name.
 
-    Folders such as ``class=glioma`` within it are columns (Hive partitions). Columns are named as
-    in CSV. Raises ``ManifestError``, ``MissingExtraError`` without pyarrow.
+    Folders such as ``class=glioma`` within it are columns of text (Hive partitions). Columns are
+    named as in CSV. Raises ``ManifestError``, ``MissingExtraError`` without pyarrow.
     """
 
     def __init__(self, path: Path) -> None:
@@ -171,8 +171,9 @@ class ParquetTable:
         with self._reading():
             import pyarrow.dataset
 
-            partitioning = "hive" if path.is_dir() else None
-            self._data = pyarrow.dataset.dataset(path, format="parquet", partitioning=partitioning)
+            self._data = pyarrow.dataset.dataset(
+                path, format="parquet", partitioning=_partitions(path) if path.is_dir() else None
+            )
         self.names = [name.strip().lower() for name in self._data.schema.names]
         _check_header(path, self.names)
 
@@ -203,6 +204,16 @@ class ParquetTable:
         except (OSError, pyarrow.ArrowException) as error:
             reason = first_line(error)
             raise ManifestError(f"{self.path}: cannot be read as Parquet ({reason})") from error
+
+
+def _partitions(folder: Path) -> Any:
+    """How the folders within ``folder`` name columns: all as text, for ``007`` is not ``7``."""
+    import pyarrow.dataset
+
+    # Without this, pyarrow takes them for numbers where it can.
+    guessed = pyarrow.dataset.dataset(folder, format="parquet", partitioning="hive").partitioning
+    fields = [(name, pyarrow.string()) for name in guessed.schema.names]
+    return pyarrow.dataset.partitioning(pyarrow.schema(fields), flavor="hive")
 
 
 def _plain(cell: Any, name: str) -> Any:
