@@ -21,7 +21,6 @@ _WRONG: Mapping[str, tuple[Any, ...]] = {
     "choice": ("x", "", None, 3, []),
     "text": ("", None, 3, []),
     "seed": (-1, 1.5, "x", True, math.nan, 2**40),
-    "whole": (1.5, "x", None, True, math.nan),
     "numbers": ("abc", "70/15/15", 3, {}, (70, "a", 15), [True, True, True]),
 }
 """Values that are wrong for each kind of argument."""
@@ -33,7 +32,7 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
     "manifest": {"data": "path", "folder": "path"},
     "split": {
         "data": "path", "ratio": "numbers", "near_duplicates": "flag", "folders": "flag",
-        "seed": "whole", "name": "text",
+        "seed": "seed", "name": "text",
     },
     "audit": {"data": "path", "split": "path", "report": "path"},
     "evaluate": {

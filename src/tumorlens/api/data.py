@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from tumorlens.api.arguments import checked
+from tumorlens.config import Seed
 from tumorlens.datasets import audit as audits
 from tumorlens.datasets import duplicates, importers, partition, splits
 from tumorlens.datasets.findings import Audit
@@ -59,7 +60,7 @@ def split(
     group_from: str | None = None,
     near_duplicates: bool = True,
     folders: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     name: str = "own",
 ) -> Split:
     """Split into train, validation and test; no patient is in two parts.

@@ -52,7 +52,8 @@ _MOST_COLUMNS = 8
 @click.option("--stratify/--no-stratify", default=True, show_default=True,
               help="Divide each class in the same ratio, as far as the groups "
               "allow.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Seed for assigning groups to parts.")
+@click.option("--seed", default=0, show_default=True, type=options.SEED,
+              help="Seed for assigning groups to parts.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(_PROTOCOLS),
               help="Write the split of this protocol for the public sets.")  # fmt: skip
 @click.option("--output", metavar="FILE", type=options.FILE,

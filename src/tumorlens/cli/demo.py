@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--patients", type=click.IntRange(5, 2000), metavar="N",
               help="Number of phantom patients for each class. Default: 50, or 150 with "
               "--train.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+@click.option("--seed", type=options.SEED, default=0, show_default=True,
               help="Seed of the phantoms.")  # fmt: skip
 @click.option("--bundle", default="default", show_default=True, metavar="NAME_OR_PATH",
               help="Bundle that classifies your own images.")  # fmt: skip

@@ -19,7 +19,7 @@ from tumorlens.files import write_file
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="ONNX file to write.")
 @click.option("--steps", default=3000, show_default=True, type=click.IntRange(min=1),
               help="Number of training steps.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
+@click.option("--seed", default=0, show_default=True, type=options.SEED,
               help="Random seed.")  # fmt: skip
 @options.threads
 @options.cache

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from tumorlens.config import DEVICES
+from tumorlens.config import DEVICES, MAX_SEED
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 Option = Callable[[_Command], _Command]
@@ -42,6 +42,8 @@ FOLDER: Final = _Written(file_okay=False, path_type=Path)
 FILE: Final = _Written(dir_okay=False, path_type=Path)
 """A file to write."""
 
+SEED: Final = click.IntRange(0, MAX_SEED)
+
 data: Final = click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Manifest file."
 )
@@ -61,11 +63,7 @@ resamples: Final = click.option(
     help="Number of bootstrap resamples of groups for the confidence intervals.",
 )  # fmt: skip
 resampling_seed: Final = click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Seed of the bootstrap.",
+    "--seed", default=0, show_default=True, type=SEED, help="Seed of the bootstrap."
 )
 cache: Final = click.option(
     "--cache", type=click.Path(path_type=Path), help="Folder for the cache of preprocessed images."

@@ -8,7 +8,6 @@ import click
 
 from tumorlens.cli import options
 from tumorlens.cli.terminal import is_quiet, note
-from tumorlens.config import MAX_SEED
 from tumorlens.errors import needing
 
 if TYPE_CHECKING:
@@ -47,9 +46,7 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="Override a key of the recipe, such as optimizer.learning_rate=1e-3.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0, MAX_SEED), help="Seed to use in place of the recipe's."
-)
+@click.option("--seed", type=options.SEED, help="Seed to use in place of the recipe's.")
 @click.option(
     "--epochs", type=click.IntRange(min=1), help="Number of epochs to use in place of the recipe's."
 )
