@@ -1,5 +1,6 @@
 """The root command: one line an error, and the exit codes that its help promises."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tumorlens.cli import main as main_module
 from tumorlens.errors import EXIT_CODES
 from tumorlens.imaging.raster import encode
 
@@ -94,9 +96,21 @@ def test_a_number_is_finite(arguments: list[str], number: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("seed", ["-1", "1.5", str(2**40)])
-def test_a_seed_is_one_that_the_generators_take(seed: str) -> None:
-    words = ["train", "default", "--data", "d", "--split", "s", "--out", "o", "--seed", seed]
-    found = tumorlens(*words)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "default", "--data", "d", "--split", "s", "--out", "o"],
+        ["evaluate", "default", "--data", "d", "--split", "s", "--report", "o"],
+        ["gate", "--data", "d", "--split", "s", "--out", "o"],
+        ["data", "split", "m.csv", "--ratio", "70/15/15"],
+        ["demo"],
+    ],
+)
+def test_a_seed_is_one_that_the_generators_take(
+    command: list[str], seed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = tumorlens(*command, "--seed", seed)
     assert found.returncode == 2
     assert "Invalid value for '--seed'" in found.stderr
 
@@ -258,3 +272,29 @@ def test_a_standard_output_that_is_closed_is_no_traceback() -> None:
     command = ["sh", "-c", 'exec "$@" >&-', "sh", *_COMMAND, "licences"]
     found = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("fits", [True, False])
+def test_an_error_without_a_name_is_of_standard_output_only_if_that_fails(
+    fits: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What was printed before it stays."""
+
+    def fail(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(main_module, "cli", fail)
+    with Path(os.devnull if fits else "/dev/full").open("w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        print("an answer")
+        assert main_module._run() == 1
+    told = "No space left on device\n"
+    assert capfd.readouterr().err == f"tumorlens: {'' if fits else 'standard output: '}{told}"
+
+
+def test_there_is_nothing_to_discard_of_a_closed_standard_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    main_module._discard_output()

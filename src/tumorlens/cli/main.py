@@ -1,7 +1,6 @@
 """The ``tumorlens`` command: one module for each subcommand, imported when it is called."""
 
 import contextlib
-import errno
 import importlib
 import os
 import platform
@@ -46,7 +45,6 @@ _COMMANDS: Final = {
     "train": "Train a network from a recipe and export a bundle.",
     "web": "Write the web page as static files.",
 }
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_VALUE: Final = re.compile(r"--[\w-]+=")
 
 
@@ -147,6 +145,8 @@ def main() -> None:
 
 def _discard_output() -> None:
     """Discard what is buffered, or the interpreter reports an error at exit."""
+    if sys.stdout is None:  # it was closed before the start
+        return
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -187,13 +187,23 @@ def _run() -> int:
         raise
     except OSError as error:
         where = error.filename
-        if where is None and error.errno in _NO_ROOM:  # whatever writes a file names it
+        if where is None and not _flushes():
             where = "standard output"
             _discard_output()
         reason = error.strerror or str(error)
         terminal.error(reason if where is None else f"{where}: {reason}")
         return EXIT_FAILURE
     return code if isinstance(code, int) else EXIT_OK
+
+
+def _flushes() -> bool:
+    """Whether standard output takes what is buffered; if not, that is what failed."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _with_nearest_choice(error: click.ClickException) -> click.ClickException:
