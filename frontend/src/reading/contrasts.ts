@@ -1,5 +1,5 @@
 /**
- * One series, several volumes: contrasts, echoes, phases, time points. `tumorlens/imaging/geometry/contrasts.py`, line by
+ * One series, several volumes: contrasts, echoes, phases, time points. `contrasts.py` and `trait_values.py` in `tumorlens/imaging/geometry`, line by
  * line: of volumes at the same positions one is kept; those between or beside its slices are volumes of their own.
  */
 import { median, quantile } from "../preprocessing";

@@ -1,6 +1,6 @@
 /**
  * Slices of a series in space: split by orientation, size and contrast, sorted along the normal, and what is
- * odd about them. `tumorlens/imaging/geometry/slice_ordering.py`, line by line; PS3.3 C.7.6.2.1.1.
+ * odd about them. `slice_ordering.py` and `slice_spacing.py` in `tumorlens/imaging/geometry`, line by line; PS3.3 C.7.6.2.1.1.
  */
 import { median, quantile, roundHalfEven } from "../preprocessing";
 import { FOLDER, samePosition, separate, type Traits, type Volume } from "./contrasts";

@@ -6,7 +6,6 @@ that was never acquired. So one of these volumes is used, and notes name the oth
 leave several patients with the same UIDs, each in a folder: then each folder is a volume.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -14,6 +13,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tumorlens.imaging.geometry.slice_spacing import usual_distance
+from tumorlens.imaging.geometry.trait_values import NO_SLICES, left_out, listed, rank, word, words
 
 MAGNITUDE: Final = "magnitude"
 COMPONENT: Final = "component"
@@ -29,8 +31,6 @@ _OVERLAP: Final = 0.5
 """Part of a group that must lie at another's positions for both to be volumes of one region."""
 _COMPLETE: Final = 0.8
 """A volume has at least this part of the positions of the fullest one."""
-_NAMED: Final = 4
-"""Most values that one note lists."""
 _FEWEST: Final = 3
 """Fewer slices that state another contrast have odd headers, and are not a volume."""
 _OTHER: Final = 0.1
@@ -55,15 +55,6 @@ _SAME_DISTANCE: Final = 0.1
 _TURNS: Final = frozenset({"acquisition time", "content time", "instance number", "frame number"})
 """Traits that may differ in each slice: volumes are acquired in turns, or one after the other."""
 _SAME_MM: Final = 0.01
-_NO_SLICES: Final = frozenset({"LOCALIZER", "MIP", "MINIP", "MNIP", "PROJECTION IMAGE"})
-"""Image types of localizers and projections, which are never slices of the volume beside them."""
-_LAST: Final = _NO_SLICES | {
-    "F", "FAT", "OP", "OPP", "OPP_PHASE", "OUT_PHASE", "ADC", "FA", "MPR", "DERIVED", "SECONDARY",
-    "phase", "imaginary",
-}  # fmt: skip
-"""Words of what is the second choice: fat images, maps and what is computed from others, and
-components but the real one."""
-_SEPARATORS: Final = re.compile(r"[\s_.,;:/()-]+")
 
 
 class Volume(NamedTuple):
@@ -191,7 +182,7 @@ def _split_whole(
     if name == WINDOW and others:  # a window does not say which comes first
         first, *others = sorted((first, *others), key=lambda part: _first_number(part, stated))
     spans: dict[float | str, int] = {_span(part, values): len(part) for part in others}
-    return sorted(first), _note(name, _span(first, values), spans)
+    return sorted(first), left_out(name, _span(first, values), spans)
 
 
 def _cells(
@@ -260,7 +251,7 @@ def _are_apart(parts: Sequence[Sequence[int]], values: Mapping[int, float | str]
 
 
 def _in_order(values: Mapping[int, float | str]) -> list[int]:
-    return sorted(values, key=lambda index: (_rank(values[index])[1:], index))
+    return sorted(values, key=lambda index: (rank(values[index])[1:], index))
 
 
 def _first_number(part: Sequence[int], stated: Sequence[Mapping[str, float | str]]) -> float:
@@ -271,7 +262,7 @@ def _first_number(part: Sequence[int], stated: Sequence[Mapping[str, float | str
 def _span(part: Sequence[int], values: Mapping[int, float | str]) -> str:
     """The values of a volume, from the first to the last."""
     order = _in_order({index: values[index] for index in part})
-    ends = dict.fromkeys(_word(values[index]) for index in (order[0], order[-1]))
+    ends = dict.fromkeys(word(values[index]) for index in (order[0], order[-1]))
     return " to ".join(ends)
 
 
@@ -301,7 +292,8 @@ def _split(
     thickness_mm: float | None,
 ) -> _Split:
     main = _main(groups, positions)
-    near = _NEAR * (_usual_distance(positions[groups[main]]) or thickness_mm or 1.0)
+    distances = np.diff(np.unique(positions[groups[main]]))
+    near = _NEAR * (usual_distance(distances) or thickness_mm or 1.0)
     used = list(groups[main])
     elsewhere: list[tuple[list[int], str]] = []
     others: dict[float | str, int] = {}
@@ -318,7 +310,7 @@ def _split(
             elsewhere.append((indices, _own_volumes(name, value, [main])))
         else:  # a part of the same volume, acquired by itself
             used += indices
-    notes = _note(name, main, others)
+    notes = left_out(name, main, others)
     if apart:
         notes.append(_own_volumes(name, main, apart))
     return _Split(sorted(used), elsewhere, notes)
@@ -326,7 +318,7 @@ def _split(
 
 def _is_contrast(name: str, value: float | str, main: float | str, count: int) -> bool:
     """Whether images that state ``value`` cannot be of the volume of those that state ``main``."""
-    if name == IMAGE_TYPE and bool(_words(value) & _NO_SLICES) != bool(_words(main) & _NO_SLICES):
+    if name == IMAGE_TYPE and bool(words(value) & NO_SLICES) != bool(words(main) & NO_SLICES):
         return True
     if name in _SOFT or count < _FEWEST:
         return False
@@ -337,7 +329,7 @@ def _is_contrast(name: str, value: float | str, main: float | str, count: int) -
 
 def _own_volumes(name: str, value: float | str, others: Sequence[float | str]) -> str:
     return (
-        f"within one series, slices with {name} {_word(value)} and with {name} {_listed(others)} "
+        f"within one series, slices with {name} {word(value)} and with {name} {listed(others)} "
         "lie at different positions; each set is a separate volume"
     )
 
@@ -349,24 +341,7 @@ def _main(groups: Mapping[float | str, list[int]], positions: NDArray[np.float64
     if MAGNITUDE in groups:
         return MAGNITUDE
     complete = [value for value, count in filled.items() if count >= _COMPLETE * fullest]
-    return min(complete, key=_rank)
-
-
-def _rank(value: float | str) -> tuple[int, bool, float, str]:
-    if isinstance(value, str):
-        return len(_LAST & _words(value)), True, 0.0, value
-    return 0, False, value, ""
-
-
-def _words(value: float | str) -> set[str]:
-    """The values of an element of several, and the words of each, as descriptions have them."""
-    parts = str(value).split("\\")
-    return {*parts, *(word.upper() for part in parts for word in _SEPARATORS.split(part))}
-
-
-def _usual_distance(positions: NDArray[np.float64]) -> float | None:
-    distances = np.diff(np.unique(positions))
-    return float(np.median(distances)) if len(distances) else None
+    return min(complete, key=rank)
 
 
 def _overlap(positions: NDArray[np.float64], others: NDArray[np.float64], near: float) -> float:
@@ -376,29 +351,6 @@ def _overlap(positions: NDArray[np.float64], others: NDArray[np.float64], near: 
     left = (right - 1).clip(0)
     distance = np.minimum(np.abs(known[right] - positions), np.abs(known[left] - positions))
     return float((distance <= near).mean())
-
-
-def _note(name: str, main: float | str, others: Mapping[float | str, int]) -> list[str]:
-    if not others:
-        return []
-    count = sum(others.values())
-    slices = "1 slice" if count == 1 else f"{count} slices"
-    verb = "lies" if count == 1 else "lie"
-    return [
-        f"{slices} with {name} {_listed(list(others))} {verb} at the positions of those with "
-        f"{name} {_word(main)} and {'is' if count == 1 else 'are'} left out"
-    ]
-
-
-def _listed(values: Sequence[float | str]) -> str:
-    named = ", ".join(_word(value) for value in values[:_NAMED])
-    return f"{named} and {len(values) - _NAMED} more" if len(values) > _NAMED else named
-
-
-def _word(value: float | str) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return value or "not stated"
 
 
 def _odd_component(component: float | str | None) -> list[str]:

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tumorlens.imaging.facts import SliceFacts, Vector, normal
 from tumorlens.imaging.geometry.contrasts import FOLDER, Traits, Volume, same_position, separate
+from tumorlens.imaging.geometry.slice_spacing import spacing_notes, usual_distance
 from tumorlens.imaging.geometry.turn import Turn
 from tumorlens.text import natural
 
@@ -32,18 +32,8 @@ _UNORDERED: Final = (
 _BY_STACK: Final = (
     "positions of the slices are not stated; they are in the order of InStackPositionNumber"
 )
-_GAP_RATIO: Final = 1.5
-"""A distance this many times the usual one is a gap."""
-_FEWEST_UNEVEN: Final = 4
-"""Fewest distances of which a quarter may be less than the usual one."""
-_LARGER: Final = 1.2
-"""The usual distance is this many times that of a quarter of the slices where gaps are usual."""
-_MAX_GAPS_NOTED: Final = 10
 _MAX_ORIENTATIONS: Final = 64
 """Orientations in one series beyond which slices are not compared, and form no stacks."""
-_SPARSE_RATIO: Final = 1.9
-"""A usual distance this many times the slice thickness looks as if slices were missing: it doubles
-where every second slice of a series without gaps is missing."""
 _FEWEST_WITHOUT_POSITIONS: Final = 3
 """Fewer slices at one position are copies, and fewer without a position are single images."""
 _FEWEST_AMBIGUOUS: Final = 2
@@ -321,12 +311,11 @@ def _sorted(volume: Volume, all_frames: Sequence[Frame], all_along: Sequence[flo
     clusters = _clusters([all_along[index] for index in volume.indices], frames)
     chosen = [cluster[0] for cluster in clusters]
     distances = np.diff([at for at, _ in chosen])
-    usual = float(np.median(distances)) if len(distances) else None
     repeated = len(frames) - len(chosen)
-    notes = [*volume.notes, *_repeats(repeated), *_ambiguous(clusters), *_gaps(distances, usual),
-             *_uneven(distances, usual), *_sparse(usual, frames[0].thickness_mm)]  # fmt: skip
+    notes = [*volume.notes, *_repeats(repeated), *_ambiguous(clusters),
+             *spacing_notes(distances, frames[0].thickness_mm)]  # fmt: skip
     located = tuple(_located(frame, at) for at, frame in chosen)
-    return Stack(located, usual, tuple(notes), volume.folder)
+    return Stack(located, usual_distance(distances), tuple(notes), volume.folder)
 
 
 def _clusters(along: Sequence[float], frames: Sequence[Frame]) -> list[list[tuple[float, Frame]]]:
@@ -376,32 +365,3 @@ def _repeats(count: int) -> list[str]:
         return []
     what = "1 slice repeats" if count == 1 else f"{count} slices repeat"
     return [f"{what} the position of another and {'is' if count == 1 else 'are'} left out"]
-
-
-def _gaps(distances: NDArray[np.float64], usual: float | None) -> list[str]:
-    if not usual:
-        return []
-    wide = np.flatnonzero(distances > _GAP_RATIO * usual)
-    notes = [
-        f"gap of {distances[index]:.1f} mm between slices {index + 1} and {index + 2}, "
-        f"counted from 1: about {max(1, round(float(distances[index]) / usual) - 1)} missing"
-        for index in wide[:_MAX_GAPS_NOTED]
-    ]
-    more = len(wide) - len(notes)
-    return [*notes, f"{more} more gaps"] if more else notes
-
-
-def _uneven(distances: NDArray[np.float64], usual: float | None) -> list[str]:
-    """A note where half of the distances are gaps, so that the usual one is none of the others."""
-    if usual is None or len(distances) < _FEWEST_UNEVEN:
-        return []
-    near, far = (float(quartile) for quartile in np.quantile(distances, (0.25, 0.75)))
-    if not near * _LARGER < usual or not near * _GAP_RATIO < far:
-        return []
-    return [f"slices are {near:.1f} mm apart here and {far:.1f} mm there: some may be missing"]
-
-
-def _sparse(usual: float | None, thickness: float | None) -> list[str]:
-    if usual is None or not thickness or usual <= _SPARSE_RATIO * thickness:
-        return []
-    return [f"slices are {usual:.1f} mm apart but {thickness:.1f} mm thick: some may be missing"]
