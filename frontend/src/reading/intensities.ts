@@ -21,12 +21,13 @@ const CLEAR = 0.05;
 /** Change `slices.pixels` in place; what was done, in sentences. Of 8 bits only the background is changed. */
 export function mend(slices: Slices, bits: number): string[] {
   const notes = [background(slices)];
-  let sample = bits <= 8 ? null : sampled(slices);
-  for (const step of [padding, negative, outliers, bright]) {
-    if (sample === null) break;
-    const note = step(slices, sample);
-    if (note !== "") sample = sampled(slices);
-    notes.push(note);
+  if (bits > 8) {
+    let sample = sampled(slices);
+    for (const step of [padding, negative, outliers, bright]) {
+      const note = step(slices, sample);
+      if (note !== "") sample = sampled(slices);
+      notes.push(note);
+    }
   }
   return notes.filter((note) => note !== "");
 }

@@ -55,14 +55,13 @@ def mended(image: MedicalImage) -> MedicalImage:
     """
     samples, note = _background(image.samples)
     notes = [note] if note else []
-    sample = _sample(samples) if image.bit_depth > 8 else None
-    for step in (_padding, _negative, _outliers, _bright):
-        if sample is None:
-            break
-        samples, note = step(samples, sample)
-        if note:
-            notes.append(note)
-            sample = _sample(samples)
+    if image.bit_depth > 8:
+        sample = _sample(samples)
+        for step in (_padding, _negative, _outliers, _bright):
+            samples, note = step(samples, sample)
+            if note:
+                notes.append(note)
+                sample = _sample(samples)
     return replace(image, samples=samples).remarked(*notes) if notes else image
 
 

@@ -90,12 +90,10 @@ def _merged(results: Results) -> Iterator[Result]:
 
 
 def _fault(result: Result) -> tuple[str, str, str] | None:
-    """The folder of a file that failed, and why; None of an answer."""
-    if not isinstance(result, Failure):
+    """The folder of a file that failed, and why; None if its message does not name it first."""
+    if not isinstance(result, Failure) or not result.error.message.startswith(result.path):
         return None
     where, reason = result.path, result.error.message
-    if not reason.startswith(where):
-        return None
     return str(Path(where).parent), result.error.kind, reason.removeprefix(where)
 
 
