@@ -118,8 +118,43 @@ def test_a_folder_of_many_slices_is_told_apart_by_series(
     for index, data in enumerate(write_series(2, series="1.2.9")):
         (folder / "series" / f"other {index}").write_bytes(data)
     monkeypatch.setattr(discovery, "_FEW_DICOM", 4)
+    monkeypatch.setattr(discovery, "_LARGEST_STUDY", 4)
     series = [item for item in found(folder) if item.kind == "dicom"]
     assert sorted(len(item.names) for item in series) == [2, 3]
+
+
+def test_a_folder_of_many_slices_is_divided_by_study(
+    tmp_path: Path, write_series: Callable[..., list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Series of a study get a joint answer; slices with series UIDs of their own are a volume."""
+    for study in "ab":
+        for series in range(4):
+            tags = {"StudyInstanceUID": f"1.2.{ord(study)}"}
+            for index, data in enumerate(
+                write_series(2 - series // 2, series=f"1.2.{series}", **tags)
+            ):
+                (tmp_path / f"{index}{series}{study}").write_bytes(data)
+    monkeypatch.setattr(discovery, "_FEW_DICOM", 6)
+    assert _names(tmp_path) == ["00a 01a 02a 03a 10a 11a", "00b 01b 02b 03b 10b 11b"]
+    monkeypatch.setattr(discovery, "_LARGEST_STUDY", 5)
+    assert _names(tmp_path)[:3] == ["00a 10a", "01a 11a", "02a 03a"]
+
+
+def _names(folder: Path) -> list[str]:
+    """The names of the files of each input."""
+    return [" ".join(Path(name).name for name in item.names) for item in found(folder)]
+
+
+def test_linked_folders_are_followed_once(folder: Path, head: NDArray[np.uint8]) -> None:
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "c.png").write_bytes(encode.png(head))
+    for name, target in (("site", elsewhere), ("same site", elsewhere), ("up", folder.parent)):
+        (folder / name).symlink_to(target)
+    (elsewhere / "back").symlink_to(folder)
+    assert [str(Path(item.path).relative_to(folder)) for item in found(folder)] == [
+        "a.png", "b.png", "same site/c.png", "series",
+    ]  # fmt: skip
 
 
 def test_reports_among_many_slices_are_no_input(
@@ -155,7 +190,7 @@ def test_folders_of_one_study_are_one_input(
         ("c", 1),
     ]
     assert sum(item.kind == "file" for item in found(place)) == 2
-    monkeypatch.setattr(discovery, "_FEW_DICOM", 5)
+    monkeypatch.setattr(discovery, "_LARGEST_STUDY", 5)
     apart = [item for item in found(place) if item.kind == "dicom"]
     assert [len(item.names) for item in apart] == [3, 3, 3, 3, 1]
 

@@ -1,6 +1,6 @@
 """Chunks follow from the names of the inputs alone."""
 
-from tumorlens.batch.items import Chunk, Item, chunks
+from tumorlens.batch.items import Chunk, Item, chunks, joint_stamp
 
 ITEMS = [Item("file", f"folder/{index:05d}.png", size=1000, stamp="1") for index in range(5000)]
 
@@ -45,3 +45,11 @@ def test_each_chunk_belongs_to_one_part() -> None:
 def test_a_name_that_is_no_utf_8() -> None:
     (chunk,) = chunks([Item("file", "a\udcff.png")])
     assert len(chunk.id) == 16
+
+
+def test_the_stamp_of_several_files_changes_with_each() -> None:
+    files = [(10, "1"), (20, "3"), (30, "2")]
+    stamp, size = joint_stamp(files)
+    assert size == 60
+    for other in ([(10, "2"), *files[1:]], [files[1], files[0], files[2]], files[:2]):
+        assert joint_stamp(other)[0] != stamp

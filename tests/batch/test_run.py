@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,11 @@ from tests.batch.conftest import Answer, parts, rows, visible
 from tumorlens import bundle
 from tumorlens.batch import local
 from tumorlens.batch.columns import Tally
+from tumorlens.batch.items import Chunk
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.run import Batch, Options, report
+from tumorlens.batch.summary import text
+from tumorlens.batch.worker import Setup
 from tumorlens.errors import BatchError
 from tumorlens.inference.classifier import Classifier
 from tumorlens.reporting.records import record
@@ -324,6 +327,91 @@ def test_answers_stay_when_the_input_is_gone(
     with pytest.raises(BatchError, match="no file matches this pattern"):
         answer(tmp_path / "in" / "*.png", bundle=str(name))
     assert parts(tmp_path / "out") == before
+
+
+def _as_folder(folder: Path) -> Path:
+    return folder
+
+
+def _as_manifest(folder: Path) -> Path:
+    path = folder.parent / "set.csv"
+    names = (f"{folder}/{name.name}\n" for name in folder.iterdir())
+    path.write_text(f"path\n{''.join(names)}")
+    return path
+
+
+def _as_archive(folder: Path) -> Path:
+    return Path(shutil.make_archive(str(folder), "zip", folder))
+
+
+@pytest.mark.parametrize("source_of", [_as_folder, _as_manifest, _as_archive])
+def test_answers_stay_when_no_input_can_be_opened(
+    archive: Path, answer: Answer, tmp_path: Path, source_of: Callable[[Path], Path]
+) -> None:
+    """As of a share that is not mounted, or an archive that is not copied as a whole yet."""
+    shutil.copytree(archive / "site 0", tmp_path / "in")
+    source = source_of(tmp_path / "in")
+    answer(source)
+    before = parts(tmp_path / "out")
+    shutil.rmtree(tmp_path / "in")
+    (tmp_path / "in").mkdir()
+    if source.suffix == ".zip":
+        source.write_bytes(source.read_bytes()[:100_000])
+    with pytest.raises(
+        BatchError, match=r"no input can be opened \(.*\). The answers in .* are kept"
+    ):
+        answer(source)
+    assert parts(tmp_path / "out") == before
+    shutil.copytree(archive / "site 1", tmp_path / "in", dirs_exist_ok=True)
+    assert answer(source_of(tmp_path / "in")).tally.inputs == 101
+
+
+def test_the_summary_says_how_many_inputs_are_gone(
+    archive: Path, answer: Answer, tmp_path: Path
+) -> None:
+    shutil.copytree(archive, tmp_path / "in")
+    assert answer(tmp_path / "in").gone == 0
+    shutil.rmtree(tmp_path / "in" / "site 1")
+
+    class Interrupted(LocalEngine):
+        def run(self, setup: Setup, chunks: Iterator[Chunk]) -> Iterator[Tally]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        answer(tmp_path / "in", engine=Interrupted(1))
+    fewer = answer(tmp_path / "in")
+    assert (fewer.inputs, fewer.gone) == (200, 101)
+    assert "fewer than in the run before         101" in text(fewer)
+
+
+def test_inputs_of_which_none_can_be_opened_are_answered_alike_each_time(
+    answer: Answer, tmp_path: Path
+) -> None:
+    (tmp_path / "in.zip").write_bytes(b"PK\x03\x04 no archive")
+    for _ in range(2):
+        assert answer(tmp_path / "in.zip").tally.errors == {"corrupt": 1}
+
+
+def test_answers_of_two_bundles_do_not_stay_beside_each_other(
+    archive: Path, answer: Answer, tmp_path: Path, tiny_bundle: Path
+) -> None:
+    old = bundle.load(tiny_bundle)
+    info = msgspec.structs.replace(old.info, version="2.0.0", temperature=9.0)
+    bundle.save(tmp_path / "warmer", info, old.model)
+
+    class Overtaken(LocalEngine):
+        def run(self, setup: Setup, chunks: Iterator[Chunk]) -> Iterator[Tally]:
+            tallies = super().run(setup, chunks)
+            yield next(tallies)
+            answer(archive, bundle=str(tmp_path / "warmer"))
+            yield from tallies
+
+    with pytest.raises(BatchError, match=r"another run has begun .* by tiny 2\.0\.0"):
+        answer(archive, engine=Overtaken(1))
+    assert (
+        len({row["path"] for row in rows(tmp_path / "out")}) == len(rows(tmp_path / "out")) == 301
+    )
+    assert report(str(tmp_path / "out")).complete
 
 
 def test_dicom_without_an_image_is_a_row(answer: Answer, tmp_path: Path) -> None:

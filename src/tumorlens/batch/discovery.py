@@ -10,16 +10,16 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import RawIOBase
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from tumorlens.batch.items import Item
+from tumorlens.batch.items import Item, joint_stamp
 from tumorlens.batch.lists import count_rows, listed_paths, manifest_paths
 from tumorlens.batch.remote import is_remote, located_url, remote_items
 from tumorlens.datasets.tables import is_parquet
 from tumorlens.errors import BatchError, InputError, MissingInputError
-from tumorlens.imaging.finder import kind_of
+from tumorlens.imaging.finder import kind_of, walk
 from tumorlens.imaging.formats.registry import claims_image
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ _PATTERN: Final = frozenset("*?[")
 _DIRECTORY: Final = "DICOMDIR"
 """The name of a DICOM directory (PS3.10 8.6)."""
 _FEW_DICOM: Final = 1000
-"""Most DICOM files of one item; larger folders are first divided by series."""
+"""Most DICOM files of a folder that are taken for one study, that of the first of them."""
+_LARGEST_STUDY: Final = 10_000
+"""Most DICOM files of one item: their headers are in memory, about 4 KiB each."""
 
 
 class Discovery:
@@ -82,12 +84,11 @@ class Discovery:
                 yield from self._named(run)
 
     def _folder(self, folder: str) -> Iterator[Item]:
-        """Everything in it and below, without hidden files and linked folders."""
+        """Everything in it and below, without hidden files."""
         unread: list[OSError] = []
         studies, directories = _Studies(), _Directories()
-        for parent, folders, names in os.walk(folder, onerror=unread.append):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            paths = [str(Path(parent) / name) for name in sorted(names) if name[0] != "."]
+        for parent, names in walk(folder, unread):
+            paths = [str(Path(parent) / name) for name in names]
             yield from directories.enter(parent)
             dicom: list[str] = []
             yield from self._of_folder(paths, dicom)
@@ -120,7 +121,8 @@ class Discovery:
         from tumorlens.imaging.archive import Archive
         from tumorlens.imaging.members import list_members
 
-        stamp = _plain(path).stamp
+        file = _plain(path)
+        stamp, _ = joint_stamp([(file.size, file.stamp)])
         try:
             listed = list_members(Archive(path))
         except InputError as error:
@@ -184,9 +186,8 @@ def _plain(path: str) -> Item:
 
 
 def _dicom(folder: str, paths: Sequence[str]) -> Item:
-    sizes = [(item.size, item.stamp) for item in map(_plain, paths)]
-    newest = max(stamp for _, stamp in sizes)
-    return Item("dicom", folder, tuple(paths), sum(size for size, _ in sizes), newest)
+    stamp, size = joint_stamp((item.size, item.stamp) for item in map(_plain, paths))
+    return Item("dicom", folder, tuple(paths), size, stamp)
 
 
 def _of_one_folder(folder: str, paths: Sequence[str]) -> Iterator[Item]:
@@ -263,20 +264,13 @@ class _Studies:
 
     def add(self, folder: str, paths: Sequence[str]) -> Iterator[Item]:
         """Add the files of ``folder``; yield the items that are complete now."""
-        if not paths:
-            return
-        if len(paths) > _FEW_DICOM:
-            yield from self.rest()
-            yield from _series_items(folder, paths)
-            return
-        membership = _membership_of(paths[0])
-        study = membership.study_uid if membership else None
-        fits = len(self._paths) + len(paths) <= _FEW_DICOM
-        if study is None or study != self._study or not fits:
-            yield from self.rest()
-        self._study = study
-        self._folders.append(folder)
-        self._paths += paths
+        for study, members in _divided(paths):
+            fits = len(self._paths) + len(members) <= _LARGEST_STUDY
+            if study is None or study != self._study or not fits:
+                yield from self.rest()
+            self._study = study
+            self._folders.append(folder)
+            self._paths += members
 
     def rest(self) -> Iterator[Item]:
         """The item of the folders that were added last."""
@@ -285,20 +279,44 @@ class _Studies:
         self._study, self._folders, self._paths = None, [], []
 
 
-def _series_items(folder: str, paths: Sequence[str]) -> Iterator[Item]:
-    """One item for each series of a folder of many DICOM files.
+def _divided(paths: Sequence[str]) -> Iterator[tuple[str | None, Sequence[str]]]:
+    """The DICOM files of a folder, by study where there are many; None of unknown studies.
 
-    Files without an image, such as reports, are left out: beside images they need no answer.
+    Of many, files without an image, such as reports, are left out: beside images they need no
+    answer.
     """
-    groups: dict[str, list[str]] = {}
+    if len(paths) <= _FEW_DICOM:
+        if paths:
+            membership = _membership_of(paths[0])
+            yield membership.study_uid if membership else None, paths
+        return
+    studies: dict[str, dict[str, list[str]]] = {}
     others: list[str] = []
     for path in paths:
         membership = _membership_of(path)
         if membership is not None and not membership.is_image:
             others.append(path)
             continue
-        groups.setdefault((membership and membership.series_uid) or path, []).append(path)
-    yield from (_dicom(folder, members) for members in groups.values() or [others])
+        series = (membership and membership.series_uid) or path
+        study = (membership and membership.study_uid) or series
+        studies.setdefault(study, {}).setdefault(series, []).append(path)
+    for study, by_series in studies.items():
+        yield from _of_study(study, list(by_series.values()))
+    if not studies:
+        yield None, others
+
+
+def _of_study(study: str, series: list[list[str]]) -> Iterator[tuple[str | None, Sequence[str]]]:
+    """The files of a study; the series of a very large one each by itself.
+
+    Files that are alone in their series stay together: they may be slices of one volume.
+    """
+    if sum(map(len, series)) <= _LARGEST_STUDY:
+        yield study, sorted(chain.from_iterable(series))
+        return
+    yield from ((None, files) for files in series if len(files) > 1)
+    if alone := sorted(files[0] for files in series if len(files) == 1):
+        yield None, alone
 
 
 def _membership_of(path: str) -> "Membership | None":

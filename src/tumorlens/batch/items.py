@@ -59,6 +59,18 @@ class Chunk(msgspec.Struct, frozen=True):
         return int(self.id, 16) % parts == part
 
 
+def joint_stamp(files: Iterable[tuple[int, str]]) -> tuple[str, int]:
+    """One stamp for files with these sizes and stamps, which changes when any of theirs does.
+
+    Also returns their bytes together.
+    """
+    total, digest = 0, hashlib.sha256()
+    for size, stamp in files:
+        total += size
+        digest.update(f"{size} {stamp}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:_ID_DIGITS], total
+
+
 def chunks(items: Iterable[Item]) -> Iterator[Chunk]:
     """Group ``items`` in their order; only one chunk at a time is in memory."""
     count = weight = 0

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from tumorlens.batch.items import Item
+from tumorlens.batch.items import Item, joint_stamp
 from tumorlens.errors import (
     BatchError,
     LimitExceededError,
@@ -108,8 +108,8 @@ def _of_folder(folder: str, details: list[dict[str, Any]]) -> Iterator[Item]:
     dicom = [info for info in details if not claims_plain(info["name"])]
     if dicom:
         names = tuple(posixpath.basename(info["name"]) for info in dicom)
-        stamp = max(_stamp(info) for info in dicom)
-        yield Item("dicom_members", folder, names, sum(info["size"] or 0 for info in dicom), stamp)
+        stamp, size = joint_stamp((info["size"] or 0, _stamp(info)) for info in dicom)
+        yield Item("dicom_members", folder, names, size, stamp)
 
 
 def claims_plain(name: str) -> bool:

@@ -8,6 +8,7 @@ removes the parts whose chunk is no longer in the input.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Final, Protocol
 
 import msgspec
@@ -71,6 +72,8 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     """Duration of that run."""
     skipped: int = 0
     """Files that are neither an image nor a volume."""
+    before: int = 0
+    """Inputs that the last complete run had found."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +93,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def inputs(self) -> int | None:
         """Number of inputs; None before every part of the work is done."""
         return sum(run.inputs for run in self.runs) if self.complete else None
+
+    @property
+    def gone(self) -> int:
+        """How many inputs fewer there are than in the last complete run; 0 if there are more."""
+        return max(0, sum(run.before for run in self.runs) - (self.inputs or 0))
 
     @property
     def per_second(self) -> float | None:
@@ -125,8 +133,10 @@ class Batch:
     def run(self, engine: Engine, watch: Watch = lambda _: None) -> Report:
         """Answer what has no answer yet; ``watch`` gets the tally of each part, old ones too."""
         discovery = Discovery(self.options.source)
-        items = iter(discovery)  # fails where there is no input, before anything is deleted
-        self._begin()
+        # Fails where there is no input, before anything is deleted.
+        items = self._usable(iter(discovery))
+        before = self._last_found()
+        self._begin(before)
         started = time.monotonic()
         done = set(self._parts())
         mine: dict[str, int] = {}
@@ -134,15 +144,36 @@ class Batch:
         for tally in engine.run(self._setup, self._missing(items, done, mine, watch)):
             answered += tally.inputs
             watch(tally)
+        self._check_not_replaced()
         # What these were made of is no longer in the input, or in another chunk now.
         for chunk_id in done - mine.keys():
             self._store.delete(f"{RECORDS}/{part_name(self.about.key, chunk_id)}")
         self._sweep()
         self._note(
-            complete=True, inputs=sum(mine.values()), answered=answered,
+            complete=True, inputs=sum(mine.values()), answered=answered, before=before,
             seconds=round(time.monotonic() - started, 3), skipped=discovery.skipped,
         )  # fmt: skip
         return report(self.options.out)
+
+    def _usable(self, items: Iterator[Item]) -> Iterator[Item]:
+        """``items``; raise ``BatchError`` if none can be opened, and answers would be removed.
+
+        That is how a share that is not mounted looks, or an archive that is copied just now.
+        """
+        failed: list[Item] = []
+        for item in items:
+            failed.append(item)
+            if item.kind != "failure":
+                return chain(failed, items)
+        same = {part_name(self.about.key, chunk.id) for chunk in chunks(failed)}
+        if same.issuperset(self._store.names(RECORDS)):
+            return iter(failed)
+        source, out = self.options.source, self.options.out
+        why = failed[0].message if failed else f"{source}: contains no image"
+        raise BatchError(
+            f"no input can be opened ({why}). The answers in {out} are kept; run the batch again "
+            "when its input is back, or choose another folder"
+        )
 
     def _missing(
         self, items: Iterator[Item], done: set[str], mine: dict[str, int], watch: Watch
@@ -157,7 +188,16 @@ class Batch:
             else:
                 yield chunk
 
-    def _begin(self) -> None:
+    def _last_found(self) -> int:
+        """Inputs that the last complete run of this part of the work found; 0 if there is none."""
+        asked = (self.options.part, self.options.parts)
+        runs = {(run.part, run.parts): run for run in _runs(self._store, self.about.key)}
+        last = runs.get(asked)
+        if last is None:
+            return 0
+        return last.inputs if last.complete else last.before
+
+    def _begin(self, before: int) -> None:
         """Record which bundle the answers are of, and remove those of another one."""
         if self._before != self.about:
             self._store.write(BATCH_FILE, msgspec.json.encode(self.about) + b"\n")
@@ -168,7 +208,23 @@ class Batch:
         for name in list(self._store.names(RUNS)):
             if not name.startswith(f"{self.about.key}-") or not name.endswith(self._ending):
                 self._store.delete(f"{RUNS}/{name}")
-        self._note()
+        self._note(before=before)
+
+    def _check_not_replaced(self) -> None:
+        """Raise ``BatchError``, and remove the answers, if others have replaced them meanwhile.
+
+        Rows of two bundles beside each other would answer every input twice.
+        """
+        now = _read_about(self._store, self.options.out)
+        if now is None or now.key == self.about.key:
+            return
+        for chunk_id in list(_chunk_ids(self._store, self.about.key)):
+            self._store.delete(f"{RECORDS}/{part_name(self.about.key, chunk_id)}")
+        raise BatchError(
+            f"{self.options.out}: another run has begun to answer all inputs by {now.bundle}, with "
+            "other settings or another version of tumorlens, so the answers of this one are "
+            "removed; use another folder for each, and the same bundle and version for all jobs"
+        )
 
     def _sweep(self) -> None:
         """Remove files that killed processes left incomplete, but none that others are writing."""

@@ -66,6 +66,8 @@ def _inputs(report: Report) -> Iterator[Line]:
     yield Line("answered", report.tally.inputs, "")
     if report.inputs is not None:
         yield Line("found", report.inputs, "")
+    if report.complete and report.gone:
+        yield Line("fewer than in the run before", report.gone, "")
     yield Line("rows", report.tally.rows, "")
     if skipped := max((run.skipped for run in report.runs), default=0):
         yield Line("files that are not images", skipped, "")

@@ -263,7 +263,13 @@ def _by_study(all_series: Sequence["Series"]) -> Iterator[tuple[tuple[str, ...],
 
 
 def _files(folder: str, unread: list[OSError]) -> Iterator[str]:
-    """Yield the files below ``folder``, sorted, without hidden ones.
+    """Yield the files below ``folder``, sorted, without hidden ones."""
+    for parent, names in walk(folder, unread):
+        yield from (str(Path(parent) / name) for name in names)
+
+
+def walk(folder: str, unread: list[OSError]) -> Iterator[tuple[str, list[str]]]:
+    """Each folder from ``folder`` down with the names of its files, sorted, without hidden ones.
 
     Linked folders are followed, each folder once: a link may lead back to a folder above it. Errors
     of folders that cannot be read are added to ``unread``.
@@ -277,9 +283,7 @@ def _files(folder: str, unread: list[OSError]) -> Iterator[str]:
                 known.add(target)
                 followed.append(name)
         folders[:] = followed
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield str(Path(parent) / name)
+        yield parent, sorted(name for name in names if not name.startswith("."))
 
 
 def kind_of(path: str) -> str | None:
