@@ -4,7 +4,7 @@ import logging
 
 import httpx
 import pytest
-from tests.server.wire import Start, wait_until
+from tests.server.wire import Start, connect, wait_until
 
 from tumorlens.server.predictor import Predictor
 from tumorlens.server.settings import Limits, Settings, is_loopback
@@ -71,6 +71,31 @@ def test_unknown_host_names_are_refused(client: httpx.Client, host: str) -> None
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:99", "[::1]:8000"])
 def test_loopback_names_are_known(client: httpx.Client, host: str) -> None:
     assert client.get("/v1/models", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://localhost/healthz", 200),
+        ("HTTP://LOCALHOST:8000/healthz", 200),
+        ("http://localhost", 200),
+        ("http://localhost/none", 404),
+        ("http://evil.example/healthz", 400),
+        ("http://me@localhost/healthz", 400),
+        ("http:///healthz", 400),
+    ],
+)
+def test_a_whole_url_may_be_asked_for(client: httpx.Client, target: str, status: int) -> None:
+    """RFC 9112, 3.2.2: its host counts, not that of the header."""
+    with connect(client) as raw:
+        raw.sendall(f"GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+        assert int(raw.recv(65536).split()[1]) == status
+
+
+def test_a_whole_url_may_be_asked_for_behind_a_proxy(start: Start) -> None:
+    with start(root_path="/lens") as url, connect(httpx.Client(base_url=url)) as raw:
+        raw.sendall(b"GET http://localhost/v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert int(raw.recv(65536).split()[1]) == 200
 
 
 def test_allowed_hosts(start: Start) -> None:

@@ -12,6 +12,7 @@ import re
 import time
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -51,6 +52,7 @@ HEADERS: Final = {
 }
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
+_URL: Final = re.compile(rb"https?://(?P<host>[^/]*)(?P<path>/.*)?", re.IGNORECASE)
 _PROTECTED: Final = ("/v1/", "/metrics")
 _DRAIN_BYTES: Final = 2 * MIB
 _DRAIN_SECONDS: Final = 2.0
@@ -74,6 +76,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, _without_text(send))
             return
+        scope = _with_path(scope)
         exchange = _Exchange(scope, receive, send, self._limits)
         method, started = scope["method"], time.perf_counter()
         if method == "HEAD":  # as GET; uvicorn, which keeps its own scope, leaves the body out
@@ -222,6 +225,22 @@ class _Exchange:
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _with_path(scope: Scope) -> Scope:
+    """``scope``, where a whole URL was asked for (RFC 9112, 3.2.2) with its host and path."""
+    root = str(scope.get("root_path", ""))
+    match = _URL.fullmatch(scope["raw_path"].removeprefix(root.encode()))
+    if match is None:
+        return scope
+    others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    raw_path = match["path"] or b"/"
+    return {
+        **scope,
+        "headers": [*others, (b"host", match["host"])],
+        "path": root + unquote(raw_path.decode("ascii")),
+        "raw_path": root.encode() + raw_path,
+    }
 
 
 def _path(scope: Scope) -> str:
