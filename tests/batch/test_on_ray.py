@@ -15,12 +15,28 @@ from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.run import Batch, Options
 from tumorlens.batch.worker import Setup, identity
 from tumorlens.bundle import load
-from tumorlens.errors import TumorlensError
+from tumorlens.errors import BatchError, TumorlensError
 
 pytest.importorskip("ray", reason="needs the ray extra")
 from tumorlens.batch.on_ray import RayEngine
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("127.0.0.1:1", "can be reached there (Connection refused)"),
+        ("ray://[::1]:1", "can be reached there"),
+        ("nonsense", "Ray cannot be started or joined (Invalid address format: nonsense)"),
+        ("auto", "Ray cannot be started or joined (Could not find any running Ray instance"),
+    ],
+)
+def test_an_address_without_a_cluster_is_one_error(address: str, words: str) -> None:
+    """Before the others: once Ray runs in this process, it joins no other cluster."""
+    with pytest.raises(BatchError) as caught:
+        RayEngine(1, address)
+    assert words in str(caught.value)
 
 
 @pytest.fixture(scope="module")

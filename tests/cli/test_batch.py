@@ -84,6 +84,8 @@ def test_wrong_usage(
     out = ("--out", tmp_path / "out")
     assert run(monkeypatch, folder, *out, "--num-parts", 2, "--part-id", 2) == 2
     assert "below 2" in capfd.readouterr().err
+    assert run(monkeypatch, folder, *out, "--ray-address", "auto") == 2
+    assert "needs --engine ray" in capfd.readouterr().err
     assert run(monkeypatch, tmp_path / "none", *out) == 1
     assert "no such file or folder" in capfd.readouterr().err
     assert run(monkeypatch, folder, *out, "--bundle", "nothing") == 4

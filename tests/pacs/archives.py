@@ -34,6 +34,8 @@ class Archive:
         self.reports: list[Dataset] = []
         self.asked: list[str] = []
         self.refuses: set[str] = set()
+        self.aborts: set[str] = set()
+        """Kinds at which it breaks off the association."""
         self.status = 0
         """The answer to what it does not refuse."""
         self.kinds = [CAPTURE, REPORT]
@@ -63,7 +65,9 @@ class Archive:
             str(getattr(event.request, f"AffectedSOP{which}UID")) for which in ("Class", "Instance")
         )
         self.asked.append(uid)
-        if kind in self.refuses:
+        if kind in self.aborts:
+            event.assoc.abort()
+        if kind in self.refuses | self.aborts:
             return _OUT_OF_RESOURCES
         self.uids.append(uid)
         if kind == REPORT:

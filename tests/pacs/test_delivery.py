@@ -151,6 +151,23 @@ def test_what_was_taken_before_a_kill_is_not_sent_again(
     assert sorted(Counter(archive.uids).values()) == [1, 1]
 
 
+@pytest.mark.parametrize(("fatal", "reports"), [(CAPTURE, 2), (REPORT, 0)])
+def test_a_kind_of_object_at_which_the_archive_breaks_off_holds_up_no_other(
+    archive: Archive, start_node: Callable[..., Node], make_study: Callable[[int], Path],
+    fatal: str, reports: int,
+) -> None:  # fmt: skip
+    archive.aborts.add(fatal)
+    archive.start()
+    node = start_node(archive.address)
+    assert send_all([make_study(1), make_study(2)], node.port, MRImageStorage) == [0, 0]
+    until(lambda: len(archive.uids) == 2)
+    assert len(archive.reports) == reports
+    archive.aborts.clear()
+    until(lambda: _said(node, ": delivered")() == 2)
+    assert node.stop() == 0
+    assert sorted(Counter(archive.uids).values()) == [1, 1, 1, 1]
+
+
 def test_a_web_server_is_sent_to_once_its_authority_is_configured(
     start_node: Callable[..., Node], make_study: Callable[[int], Path],
     ours: Authority, others: Authority,

@@ -14,7 +14,7 @@ from pydicom.uid import MRImageStorage
 from tests.pacs.archives import REPORT, Archive, WebArchive
 from tests.pacs.machines import Authority
 
-from tumorlens.pacs.destination import SendError, UnreachableError, destination
+from tumorlens.pacs.destination import SendError, UnansweredError, UnreachableError, destination
 from tumorlens.pacs.node import start
 from tumorlens.pacs.settings import NodeSettings
 from tumorlens.pacs.spool import Spool
@@ -99,6 +99,7 @@ def test_a_duplicate_counts_as_delivered(serve: Callable[..., WebArchive], image
         (413, {}, SendError),
         (401, {}, UnreachableError),
         (503, {}, UnreachableError),
+        (500, {}, UnansweredError),
     ],
 )
 def test_what_a_server_does_not_take_is_told_from_a_server_that_takes_nothing(

@@ -5,6 +5,7 @@ machine that began it.
 """
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,9 @@ from tumorlens.batch.items import Chunk
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.worker import Setup, Worker
 from tumorlens.errors import BatchError, TumorlensError, needing
+from tumorlens.text import reason_of
 
+_CONNECT_S: Final = 10.0
 _TRIES: Final = 3
 """Actors that may die at a chunk; after that, a separate process handles it input by input."""
 
@@ -25,12 +28,18 @@ class RayEngine:
     def __init__(self, actors: int | None = None, address: str | None = None) -> None:
         """Join the cluster at ``address`` (``auto``: the one on this machine; None: start one).
 
-        By default there is an actor for each core of the cluster. Raises ``MissingExtraError``.
+        By default there is an actor for each core of the cluster. Raises ``MissingExtraError``, or
+        ``BatchError`` where there is no cluster.
         """
         self._ray = _ray()
         if not self._ray.is_initialized():
-            self._ray.init(address=address, log_to_driver=False, configure_logging=False,
-                           include_dashboard=False)  # fmt: skip
+            _check_reachable(address)
+            try:
+                self._ray.init(address=address, log_to_driver=False, configure_logging=False,
+                               include_dashboard=False)  # fmt: skip
+            except (OSError, RuntimeError, ValueError) as error:
+                why = str(error).strip().partition("\n")[0]
+                raise BatchError(f"Ray cannot be started or joined ({why})") from error
         self._actors = actors or int(self._ray.cluster_resources().get("CPU", 1))
 
     def run(self, setup: Setup, chunks: Iterator[Chunk]) -> Iterator[Tally]:
@@ -113,6 +122,19 @@ class _Actor:
         *_, last = self._worker.steps(chunk)
         assert isinstance(last, Tally)
         return last
+
+
+def _check_reachable(address: str | None) -> None:
+    """Raise ``BatchError`` if nothing listens there; Ray itself tries for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+    except OSError as error:
+        raise BatchError(
+            f"--ray-address {address}: no Ray cluster can be reached there ({reason_of(error)})"
+        ) from error
 
 
 def _ray() -> Any:

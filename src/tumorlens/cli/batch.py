@@ -66,6 +66,8 @@ def command(
 
     if part >= parts:
         raise click.BadParameter(f"has to be below {parts}", param_hint="--part-id")
+    if ray_address is not None and engine != "ray":
+        raise click.BadParameter("needs --engine ray", param_hint="--ray-address")
     # Workers may run in another folder, and so may the next run.
     source, out = located(source), absolute(out)
     bundle = str(Path(bundle).absolute()) if os.sep in bundle else bundle

@@ -4,13 +4,14 @@ import re
 import socket
 import ssl
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Protocol
 
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.transport import AddressInformation, AssociationSocket
-from requests import HTTPError, RequestException
+from requests import HTTPError, RequestException, Response
 
 from tumorlens.errors import TumorlensError
 from tumorlens.imaging.dicom.classes import EXPLICIT_LITTLE_ENDIAN
@@ -39,6 +40,12 @@ class UnreachableError(SendError):
     """The other side takes nothing at all now: the next answer would fare no better."""
 
     kind = "unreachable"
+
+
+class UnansweredError(UnreachableError):
+    """There is no verdict on the answer: the other side may be down, or fail at this kind."""
+
+    kind = "unanswered"
 
 
 class Destination(Protocol):
@@ -101,7 +108,7 @@ class DicomNode:
         finally:
             association.release()
         if status is None:
-            raise UnreachableError(f"{self._title}: no answer")
+            raise UnansweredError(f"{self._title}: no answer")
         # Warnings (PS3.4 table B.2-1, Bxxx) mean that it was stored.
         if status not in (0, web.DUPLICATE) and status >> 12 != 0xB:
             raise SendError(f"{self._title}: status {status:04X}")
@@ -138,15 +145,28 @@ class DicomWeb:
             with self._server.client() as client:
                 answer = client.store_instances([dataset])
         except HTTPError as error:
-            if error.response is not None and error.response.status_code in _ABOUT_THE_OBJECT:
-                if web.is_duplicate(error.response):
-                    return
-                raise SendError(f"STOW-RS: {web.reason(error)}") from error
-            raise UnreachableError(f"STOW-RS: {web.reason(error)}") from error
+            if _is_stored(error.response):
+                return
+            raise _kind_of(error.response)(f"STOW-RS: {web.reason(error)}") from error
         except (RequestException, OSError) as error:
             raise UnreachableError(f"STOW-RS: {web.reason(error)}") from error
         if answer.get("FailedSOPSequence"):
             raise SendError("STOW-RS: the server did not store it")
+
+
+def _is_stored(refusal: Response | None) -> bool:
+    """Whether the server refuses an object because it has it."""
+    if refusal is None or refusal.status_code not in _ABOUT_THE_OBJECT:
+        return False
+    return web.is_duplicate(refusal)
+
+
+def _kind_of(refusal: Response | None) -> type[SendError]:
+    """What the answer of a server says about further objects."""
+    status = None if refusal is None else refusal.status_code
+    if status in _ABOUT_THE_OBJECT:
+        return SendError
+    return UnansweredError if status == HTTPStatus.INTERNAL_SERVER_ERROR else UnreachableError
 
 
 def destination(

@@ -11,7 +11,7 @@ from typing import Final
 from tumorlens.errors import CrashedError, DeadlineError, InputError, LimitExceededError
 from tumorlens.imaging.dicom.classes import REPORT
 from tumorlens.pacs.answering import StudyAnswer
-from tumorlens.pacs.destination import Destination, SendError, UnreachableError
+from tumorlens.pacs.destination import Destination, SendError, UnansweredError, UnreachableError
 from tumorlens.pacs.journal import Journal
 from tumorlens.pacs.private import SpoolError
 from tumorlens.pacs.spool import FAILED, MADE, RECEIVING, Spool, Waiting
@@ -186,7 +186,10 @@ class Worker:
 
     def _deliver(self, study: Waiting) -> None:
         refused: SendError | None = None
+        unanswered: set[str] = set()
         for uid, sop_class in self._spool.unsent(study.key):
+            if sop_class in unanswered:
+                continue
             path = self._spool.object_path(uid)
             if not self._spool.is_whole(uid):
                 log.error(
@@ -198,6 +201,10 @@ class Worker:
                 return
             try:
                 self._send(path, sop_class)
+            except UnansweredError as error:  # to this kind of object: others may be welcome
+                refused = error
+                unanswered.add(sop_class)
+                continue
             except UnreachableError:
                 raise
             except SendError as error:  # of this object: the others may be welcome
