@@ -469,3 +469,12 @@ def test_nothing_there_in_a_folder_whose_name_would_be_a_pattern(
     monkeypatch.chdir(tmp_path / "[2024]")
     with pytest.raises(BatchError, match="no such file or folder"):
         found(located("archive"))
+
+
+def test_what_cannot_be_looked_at_is_not_called_missing(folder: Path) -> None:
+    (folder / "loop.png").symlink_to("loop.png")
+    loop = folder / "loop.png"
+    assert [item.message for item in found(folder) if item.kind == "failure"] == [
+        f"{loop}: cannot be opened (Too many levels of symbolic links)"
+    ]
+    assert count_files(str(folder / ("a" * 300))) is None

@@ -8,6 +8,7 @@ import glob
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import RawIOBase
 from itertools import chain, groupby
@@ -21,6 +22,7 @@ from tumorlens.datasets.tables import is_parquet
 from tumorlens.errors import BatchError, InputError, MissingInputError
 from tumorlens.imaging.finder import kind_of, walk
 from tumorlens.imaging.formats.registry import claims_image
+from tumorlens.imaging.reader import unopened
 
 if TYPE_CHECKING:
     from tumorlens.imaging.dicom.header import Membership
@@ -96,8 +98,7 @@ class Discovery:
         yield from studies.rest()
         yield from directories.rest()
         for error in unread:
-            reason = f"{error.filename}: cannot be opened ({error.strerror})"
-            yield failure(str(error.filename), MissingInputError(reason))
+            yield failure(str(error.filename), unopened(error.filename, error))
 
     def _of_folder(self, paths: Iterable[str], dicom: list[str]) -> Iterator[Item]:
         """The files of a folder; those of DICOM are added to ``dicom``."""
@@ -163,12 +164,14 @@ def failure(path: str, error: InputError) -> Item:
 
 def count_files(argument: str) -> int | None:
     """About how many files there are, without opening any; None if that is unknown."""
-    path = Path(argument)
     if argument == STANDARD_INPUT or is_remote(argument):
         return None
-    if _is_manifest(argument):
-        return count_rows(path)
-    return sum(len(names) for _, _, names in os.walk(argument)) if path.is_dir() else None
+    with suppress(OSError):  # the batch itself says what is wrong
+        if _is_manifest(argument):
+            return count_rows(Path(argument))
+        if Path(argument).is_dir():
+            return sum(len(names) for _, _, names in os.walk(argument))
+    return None
 
 
 def _dicom_folder(named: tuple[str, str | None]) -> str | None:
@@ -180,8 +183,10 @@ def _dicom_folder(named: tuple[str, str | None]) -> str | None:
 def _plain(path: str) -> Item:
     try:
         status = os.stat(path)  # noqa: PTH116  (a Path for each of millions of files costs)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return failure(path, MissingInputError(f"{path}: no such file"))
+    except OSError as error:
+        return failure(path, unopened(path, error))
     return Item("file", path, size=status.st_size, stamp=str(status.st_mtime_ns))
 
 
