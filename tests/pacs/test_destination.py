@@ -131,7 +131,7 @@ def node() -> Iterator[Archive]:
     archive.stop()
 
 
-@pytest.mark.parametrize("status", [0x0000, 0x0111, 0xB000, 0xB006, 0xB007])
+@pytest.mark.parametrize("status", [0x0000, 0x0107, 0x0111, 0x0116, 0xB000, 0xB006, 0xB007])
 def test_what_a_node_stored_with_a_warning_or_had_already_is_delivered(
     node: Archive, image: Path, status: int
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from pynetdicom import AE
 from pynetdicom.association import Association
+from pynetdicom.status import code_to_category
 from pynetdicom.transport import AddressInformation, AssociationSocket
 from requests import HTTPError, RequestException, Response
 
@@ -26,6 +27,8 @@ _NODE: Final = re.compile(
 _PORTS: Final = range(1, 1 << 16)
 _VERDICT_S: Final = 2.0
 """Wait for a peer's word on our certificate: with TLS 1.3 it comes after the handshake."""
+_STORED: Final = frozenset({"Success", "Warning"})
+"""Categories of status codes that mean that an object was stored (PS3.7 annex C)."""
 _ABOUT_THE_OBJECT: Final = frozenset({400, 409, 413, 415, 422})
 """HTTP status codes that speak of what was sent, not of the server."""
 
@@ -109,8 +112,7 @@ class DicomNode:
             association.release()
         if status is None:
             raise UnansweredError(f"{self._title}: no answer")
-        # Warnings (PS3.4 table B.2-1, Bxxx) mean that it was stored.
-        if status not in (0, web.DUPLICATE) and status >> 12 != 0xB:
+        if status != web.DUPLICATE and code_to_category(status) not in _STORED:
             raise SendError(f"{self._title}: status {status:04X}")
 
     def _why_not(self) -> str:
