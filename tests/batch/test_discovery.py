@@ -376,6 +376,14 @@ def test_a_folder_of_parquet_files_is_one_manifest(folder: Path) -> None:
     assert count_files(str(place)) == 2
 
 
+def test_a_parquet_manifest_whose_path_is_no_utf_8_is_one_error(folder: Path) -> None:
+    _parquet({"path": ["b.png"]}, folder / "m.parquet")
+    odd = folder.rename(folder.with_name("\udcff"))
+    assert count_files(str(odd / "m.parquet")) is None
+    with pytest.raises(BatchError, match=r"cannot be read as Parquet \(its path contains bytes"):
+        found(odd / "m.parquet")
+
+
 def test_a_path_in_a_parquet_manifest_must_be_text(folder: Path) -> None:
     arrow = pytest.importorskip("pyarrow.parquet", reason="needs the batch extra")
     nested = pytest.importorskip("pyarrow").table({"path": [["a.png"]]})

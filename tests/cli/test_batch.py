@@ -134,6 +134,21 @@ def test_another_folder_of_the_same_name_is_another_source(
         assert row["path"] == str(tmp_path / "a" / "images" / "0.png")
 
 
+def test_names_that_are_not_utf_8_and_a_working_folder_that_is_gone(
+    folder: Path, tiny_bundle: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    odd = folder.rename(tmp_path / "in \udcff")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    common = (odd, "--out", tmp_path / "out", "--bundle", tiny_bundle, "--processes", 1)
+    for more in ((), (), ("--status",)):
+        assert run(monkeypatch, *common, *more) == 0
+    assert "in \\udcff by tiny 1.2.3: complete" in capfd.readouterr().out
+    assert len(rows(tmp_path / "out")) == 3
+
+
 def test_a_list_is_read_from_the_folder_that_the_command_was_called_in(
     folder: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

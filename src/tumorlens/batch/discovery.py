@@ -146,7 +146,10 @@ def located(argument: str) -> str:
 
 def absolute(path: str) -> str:
     """A path or URL that means the same in every working folder."""
-    return located_url(path) if is_remote(path) else _below(Path.cwd(), path)
+    if is_remote(path):
+        return located_url(path)
+    # The working folder may be gone; a path from the root does not need it.
+    return str(Path(path)) if Path(path).is_absolute() else _below(Path.cwd(), path)
 
 
 def _below(folder: Path, path: str) -> str:

@@ -5,6 +5,7 @@ part belongs to one chunk of the input; a run answers the chunks that have none,
 removes the parts whose chunk is no longer in the input.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -200,7 +201,9 @@ class Batch:
     def _begin(self, before: int) -> None:
         """Record which bundle the answers are of, and remove those of another one."""
         if self._before != self.about:
-            self._store.write(BATCH_FILE, msgspec.json.encode(self.about) + b"\n")
+            # JSON in ASCII, because the name of the source may contain bytes that are not UTF-8.
+            described = json.dumps(msgspec.to_builtins(self.about))
+            self._store.write(BATCH_FILE, described.encode("ascii") + b"\n")
         self._sweep()
         for name in list(self._store.names(RECORDS)):
             if not name.startswith(f"{self.about.key}-"):
@@ -303,8 +306,8 @@ def _chunk_ids(store: Store, key: str) -> Iterator[str]:
 def _read_about(store: Store, out: str) -> BatchFile | None:
     data = store.read(BATCH_FILE)
     try:
-        return None if data is None else msgspec.json.decode(data, type=BatchFile)
-    except msgspec.MsgspecError as error:
+        return None if data is None else msgspec.convert(json.loads(data), BatchFile)
+    except (ValueError, msgspec.MsgspecError) as error:
         raise BatchError(
             f"{out}: {BATCH_FILE} is damaged, or of another version of tumorlens ({error}). Delete "
             "it to continue: existing answers are kept if the bundle and the options are the same"

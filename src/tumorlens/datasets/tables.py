@@ -201,8 +201,10 @@ class ParquetTable:
             import pyarrow
         try:
             yield
-        except (OSError, pyarrow.ArrowException) as error:
+        except (OSError, UnicodeError, pyarrow.ArrowException) as error:
             reason = first_line(error)
+            if isinstance(error, UnicodeError):
+                reason = "its path contains bytes that are not UTF-8; rename the file or folder"
             raise ManifestError(f"{self.path}: cannot be read as Parquet ({reason})") from error
 
 
