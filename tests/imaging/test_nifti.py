@@ -22,6 +22,7 @@ from tumorlens.errors import (
 from tumorlens.imaging import reader
 from tumorlens.imaging.facts import sides_of
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.inflate import Inflated
 from tumorlens.imaging.samples.gray import Color
 from tumorlens.imaging.samples.sample_storage import OTHER_SIGN, SWAPPED
 
@@ -379,6 +380,23 @@ def test_an_extension_that_runs_past_the_voxels(ras: Volume, squeeze: Any) -> No
     for offset in (0.0, 352.0, 400.0):  # read from there, all voxels would be shifted
         with pytest.raises(CorruptInputError, match="correct vox_offset"):
             read(squeeze(with_extension(plain, 112, 112, offset)))
+
+
+def test_many_extensions_are_inflated_at_once(ras: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request copies what was inflated before: of a million, that would take minutes."""
+    plain, sizes, inflate = save(ras), list[int](), Inflated._inflate
+
+    def counted(stream: Inflated, size: int) -> None:
+        sizes.append(size)
+        inflate(stream, size)
+
+    monkeypatch.setattr(Inflated, "_inflate", counted)
+    extensions = struct.pack("<ii", 8, 0) * 1000
+    header = with_header(plain, vox_offset=352.0 + len(extensions))[:348]
+    image = read(gzip.compress(header + b"\1\0\0\0" + extensions + plain[352:]))
+    np.testing.assert_array_equal(image.pixels, read(plain).pixels)
+    assert image.notes == ()
+    assert len(sizes) < 10
 
 
 @pytest.mark.parametrize(("unit", "factor"), [(1, 1e-3), (3, 1e3)])

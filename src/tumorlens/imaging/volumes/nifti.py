@@ -87,11 +87,13 @@ def _extensions_end(stream: Inflated, header: Nifti1Header, version: int, start:
     """Where the extensions that begin before ``start`` end; ``start`` where there are none."""
     flag = _HEADER_BYTES[version]
     end = flag + _EXTENSION_FLAG
-    if not any(stream.take_up_to(end)[flag : flag + 1]):
+    # At once: each further request would copy what was inflated so far.
+    beginning = stream.take_up_to(max(start, end) + _LEAST_EXTENSION)
+    if not any(beginning[flag : flag + 1]):
         return start
     order: Literal["little", "big"] = "little" if header.endianness == "<" else "big"
     while end < start or end == flag + _EXTENSION_FLAG:
-        stated = int.from_bytes(stream.take_up_to(end + 4)[end : end + 4], order, signed=True)
+        stated = int.from_bytes(beginning[end : end + 4], order, signed=True)
         if not _LEAST_EXTENSION <= stated <= MAX_HEADER_BYTES:
             return start
         end += stated
