@@ -124,6 +124,27 @@ def test_a_full_disk_ends_a_pull_in_words_and_leaves_no_half_study(
     assert spool.due(0) == []
 
 
+def test_a_pull_counts_what_it_keeps_until_the_quota_is_full(
+    server: _Server, spool: Spool, write_series: Callable[..., list[bytes]]
+) -> None:
+    sent = write_series(2, series="1.5.1", StudyInstanceUID="1.5")
+    server.add("1.5", *sent)
+    before = spool.space.used_bytes
+    pull(server.web, {"PatientID": "1"}, spool)
+    (folder,) = (spool.folder / "studies").iterdir()
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    assert spool.space.used_bytes == before + size
+    pull(server.web, {"PatientID": "1"}, spool)  # all of it is known
+    assert spool.space.used_bytes == before + size
+    server.add("1.6", *write_series(2, series="1.6.1", StudyInstanceUID="1.6"))
+    spool.space.measure()  # the database has grown too
+    spool.space = Space(spool.folder, quota_bytes=spool.space.used_bytes + 1)
+    with pytest.raises(SpoolError, match="cannot store more"):
+        pull(server.web, {"PatientID": "1"}, spool)
+    assert not list(spool.incoming.iterdir())
+    assert spool.space.has_room()
+
+
 def test_an_instance_that_comes_again_with_other_pixels_is_told_and_the_first_is_kept(
     server: _Server, spool: Spool, write_series: Callable[..., list[bytes]],
     caplog: pytest.LogCaptureFixture,

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from tumorlens.errors import InputError, TumorlensError
 from tumorlens.imaging.dicom.derived import finished
 from tumorlens.imaging.dicom.instance import Instance, identify
-from tumorlens.pacs.private import SpoolError
+from tumorlens.pacs.private import SpoolError, create_file
 from tumorlens.pacs.spool import OtherContentError, Spool
 from tumorlens.pacs.web import WebServer, reason
 
@@ -74,32 +75,47 @@ def _answering() -> Iterator[None]:
 
 def _fetch(client: Any, study: str, spool: Spool) -> int:
     """Keep all MR instances of a study, or none: it is answered from what is there."""
-    fetched: list[tuple[Instance, Path]] = []
+    fetched: list[tuple[Instance, Path, int]] = []
+    unused_bytes = 0
     try:
         for series in _series(client, study):
             for dataset in client.retrieve_series(study, series):
                 data = finished(dataset).data
-                fetched.append((identify(io.BytesIO(data), "fetched"), _written(spool, data)))
-        for instance, path in fetched:
-            _keep(spool, study, instance, path)
+                instance = identify(io.BytesIO(data), "fetched")
+                fetched.append((instance, _written(spool, data), len(data)))
+                unused_bytes += len(data)
+        for instance, path, size in fetched:
+            unused_bytes -= size * _keep(spool, study, instance, path)
     finally:
-        for _, path in fetched:
+        for _, path, _ in fetched:
             path.unlink(missing_ok=True)
+        spool.space.add(-unused_bytes)
     return len(fetched)
 
 
 def _written(spool: Spool, data: bytes) -> Path:
+    """A file of ``incoming`` with ``data``, which counts as used."""
+    path = spool.incoming / f"{secrets.token_hex(16)}.dcm"
     with _storing(spool):
         spool.space.require()
-        return spool.incoming_file(data)
+        try:
+            create_file(path)
+            path.write_bytes(data)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+    spool.space.add(len(data))
+    return path
 
 
-def _keep(spool: Spool, study: str, instance: Instance, path: Path) -> None:
+def _keep(spool: Spool, study: str, instance: Instance, path: Path) -> bool:
+    """Whether the instance is new, and kept."""
     try:
         with _storing(spool):
-            spool.accept(study, instance.sop_instance_uid, path, instance.digest)
+            return spool.accept(study, instance.sop_instance_uid, path, instance.digest)
     except OtherContentError as error:
         log.warning("%s", error)
+        return False
 
 
 @contextmanager
