@@ -1,5 +1,6 @@
 """Peers that connect and say nothing, or too much: an allowed PACS gets in all the same."""
 
+import selectors
 import socket
 import struct
 import threading
@@ -135,6 +136,26 @@ def test_more_than_there_is_room_for_do_not_shut_it(server: Acceptor, words: byt
         assert _echo(_port(server))
         assert len(server.silent) <= connections.MAX_SILENT
         assert len(server.opening) <= connections.MAX_OPENING
+
+
+def test_who_has_just_spoken_is_not_let_go_for_a_new_one(server: Acceptor) -> None:
+    server._stop.set()  # its steps are made here, one by one
+    server._stopped.wait()
+    server.silent._most = 1
+    listening = server.socket
+    assert listening is not None
+    with selectors.DefaultSelector() as selector, ExitStack() as stack:
+        selector.register(listening, selectors.EVENT_READ)
+        (first,) = _crowd(_port(server), 1, b"", stack)
+        server._look(listening, selector, 60)
+        _crowd(_port(server), 1, b"", stack)
+        first.sendall(_HALF_A_REQUEST)
+        until(lambda: len(selector.select(0)) == 2)
+        server._look(listening, selector, 60)
+        assert (len(server.opening), len(server.silent)) == (1, 1)
+        for key in list(selector.get_map().values()):
+            if key.data is not None:
+                key.data.socket.close()
 
 
 @pytest.mark.parametrize("words", [b"", b"\x16\x03\1\2\0\1"])

@@ -56,6 +56,17 @@ def test_at_the_deadline_the_rest_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize("error", [CrashedError("study: it ended"), DeadlineError("study: late")])
+def test_files_that_are_no_input_are_told_though_an_input_ends_its_worker(
+    error: InputError,
+) -> None:
+    study = _Study(30.0)
+    damaged = tasks.part({"path": "s.zip/b.zip", "error": {"kind": "corrupt", "message": ""}})
+    study.take(Outcome([FIRST, damaged, at(3)], error))
+    assert not study.goes_on
+    assert [record.outcome for record in study.unusable] == ["error_corrupt"]
+
+
 def test_what_ends_every_worker_is_given_up() -> None:
     study = _Study(30.0)
     crashes = 0

@@ -81,7 +81,7 @@ def _with_odds(kinds: Floats, odds: Floats, none: int) -> Floats:
 
 
 def parallel_groups(series: Sequence[Stack | None]) -> list[list[int]]:
-    """Indices of ``stacks`` that are parallel; a series without geometry is a group of its own."""
+    """Indices of parallel ``series``; one without geometry is a group of its own."""
     groups: list[list[int]] = []
     for index, stack in enumerate(series):
         for group in groups:

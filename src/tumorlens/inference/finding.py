@@ -31,7 +31,7 @@ class _Plane(NamedTuple):
 def locate_finding(
     run: tuple[int, int, int], image: MedicalImage, slices: Slices, heatmap: Heatmap | None
 ) -> Finding:
-    """Locate the slices ``found`` (first, middle, last) and the heatmap of the middle one."""
+    """Locate the slices of ``run`` (first, middle, last) and the heatmap of the middle one."""
     first, middle, last = run
     slice_facts = image.facts.slices[middle] if image.facts else SliceFacts("")
     plane = _plane(image, slice_facts) if slices.spacing_is_known else None

@@ -115,13 +115,12 @@ def _images(each: "_Each", run: Iterable[Input]) -> Iterator[Outcome]:
     """Answer inputs that are likely single images, several at once."""
     prepare = _prepared_here if each.classifier.decoders == 1 else _prepared_ahead
     # Further threads for matrix products would take cores from the threads that decode.
-    limit = threadpool_limits(limits=1, user_api="blas")
-    try:
-        with closing(prepare(each, iter(run))) as batches:
-            for batch in batches:
-                yield from each.finish(batch)
-    finally:
-        limit.restore_original_limits()
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        closing(prepare(each, iter(run))) as batches,
+    ):
+        for batch in batches:
+            yield from each.finish(batch)
 
 
 def _prepared_here(each: "_Each", inputs: Iterator[Input]) -> Generator[_Batch]:

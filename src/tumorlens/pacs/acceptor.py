@@ -84,7 +84,9 @@ class Acceptor(ThreadedAssociationServer):
     def _look(
         self, listening: socket.socket, selector: selectors.BaseSelector, seconds: float
     ) -> None:
-        for key, _ in selector.select(seconds):
+        # New ones last: for one of them, a connection may be closed that has sent nothing yet.
+        events = selector.select(seconds)
+        for key, _ in sorted(events, key=lambda event: event[0].fileobj is listening):
             if key.fileobj is listening:
                 self._accept(listening, selector)
             else:

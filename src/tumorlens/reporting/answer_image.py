@@ -28,7 +28,7 @@ def draw(
     heatmap: Heatmap | None,
     facts: AcquisitionFacts | None = None,
 ) -> bytes:
-    """PNG of ``plane`` (H, W) with the heatmap ``found``, its peak and box, and the answer.
+    """PNG of ``plane`` (H, W) with ``heatmap``, its peak and box, and the answer.
 
     ``facts`` are those of the image or volume, from which the patient's sides are labelled.
     """

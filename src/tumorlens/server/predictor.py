@@ -90,10 +90,9 @@ class Predictor:
             while reading.goes_on:
                 request = tasks.study_request(folder, names, self._limits.pixels, reading.start)
                 reading.take(await self._run(request, "study", reading.left(), turn))
-        for record in reading.records:
-            self._count(record)
         # The study's own answer goes first, though it is made last.
-        return sorted(reading.records, key=lambda record: not record.of_study), reading.skipped
+        answered = sorted(reading.records, key=lambda record: not record.of_study)
+        return [self._count(record) for record in answered + reading.unusable], reading.skipped
 
     async def _run(self, request: Message, source: str, seconds: float, turn: Turn) -> Outcome:
         """Cancelled with the task that awaits it: a client that leaves frees its worker.
@@ -121,6 +120,8 @@ class _Study:
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
         self.records: list[EncodedRecord] = []
+        self.unusable: list[EncodedRecord] = []
+        """Of files that are no input, such as damaged archives."""
         self.skipped = 0
         self.start = 0
         self.goes_on = True
@@ -136,7 +137,8 @@ class _Study:
         for part in outcome.parts:
             content = part.content
             if "outcome" in content:
-                self.records.append(tasks.read_record(part))
+                of_input = at is not None
+                (self.records if of_input else self.unusable).append(tasks.read_record(part))
             elif "at" in content:
                 at, path = int(content["at"]), str(content["path"])
             else:

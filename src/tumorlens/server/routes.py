@@ -173,7 +173,7 @@ async def healthz() -> Response:
 async def readyz(request: Request) -> Response:
     """The status is 200 if the model is loaded and the queue has room, otherwise 503."""
     state: State = request.app.state.tumorlens
-    state.admission.ticket()
+    state.admission.check()
     return _json({"status": "ready"})
 
 

@@ -39,8 +39,9 @@ def image_request(name: str, data: bytes, pixels: int, heatmap: str, preview: bo
 def study_request(folder: Path, names: Sequence[str], pixels: int, start: int) -> Message:
     """Ask for the records of what lies in ``folder``, from input number ``start`` on.
 
-    Parts are ``{"skipped", "inputs"}`` first, then for each input ``{"at", "path"}`` and its
-    records, as in ``image_request``.
+    Parts are ``{"skipped", "inputs"}`` and, unless ``start`` is later than 0, the records of files
+    that are no input; then for each input ``{"at", "path"}`` and its records, as in
+    ``image_request``, and those of the study.
     """
     content = {"task": STUDY, "folder": str(folder), "names": list(names), "pixels": pixels,
                "start": start}  # fmt: skip

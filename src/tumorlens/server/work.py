@@ -79,6 +79,9 @@ class _Work:
         answers: list[ImageAnswer] = []
         facts: list[AcquisitionFacts | None] = []
         yield Message({"skipped": listing.skipped + listing.own, "inputs": len(listing.inputs)})
+        # Before an input can end this process.
+        for path, error in listing.failures if not asked["start"] else ():
+            yield part(renaming(records.record(Failure.from_error(path, error))))
         for number, source in enumerate(listing.inputs[asked["start"] :], asked["start"]):
             yield Message({"at": number, "path": renaming(source.path)})
             for record in self._records(source, answers, facts):
@@ -92,8 +95,6 @@ class _Work:
             whole = renaming(renaming.whole)
             for study, _ in fuse_examinations(self._classifier, whole, named, facts):
                 yield part(renaming(records.record(study)))
-        for path, error in listing.failures:
-            yield part(renaming(records.record(Failure.from_error(path, error))))
 
     def _records(
         self, source: Input, answers: list[ImageAnswer], facts: list[AcquisitionFacts | None]
