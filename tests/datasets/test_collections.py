@@ -161,6 +161,15 @@ def test_slices_of_a_head_have_a_tumour_where_its_mask_does(tmp_path: Path) -> N
     assert {record.label for record in manifest} == {"glioma", "notumor"}
 
 
+def test_a_damaged_gzip_file_is_no_head(tmp_path: Path) -> None:
+    _save(tmp_path / "one.nii.gz", np.arange(9**3).reshape(9, 9, 9).astype(np.float32), (1, 1, 1))
+    data = (tmp_path / "one.nii.gz").read_bytes()
+    (tmp_path / "one.nii.gz").write_bytes(data[:60] + bytes(20) + data[80:])
+    _volumes(tmp_path, [("one.nii.gz", "notumor", "p", "")])
+    with pytest.raises(DatasetError, match=r"one\.nii\.gz: is not a volume of a head"):
+        collections.import_heads(tmp_path, tmp_path / "heads.csv")
+
+
 def test_what_is_no_head_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"volumes-healthy\.csv: cannot be read"):
         collections.import_heads(tmp_path, tmp_path / "heads.csv")

@@ -18,11 +18,12 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MediaStorageDirectoryStorag
 
 from tumorlens.errors import InputError
 from tumorlens.imaging import finder
+from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.input import File
 from tumorlens.imaging.raster import encode
 from tumorlens.imaging.regroup import NOTE
 from tumorlens.imaging.series import SAME_UID, Series
-from tumorlens.imaging.study import read_study, source_header
+from tumorlens.imaging.study import read_study, source_headers
 
 Gray = NDArray[np.uint8]
 Write = Callable[..., bytes]
@@ -75,7 +76,8 @@ def test_a_series_is_sorted_in_space(tmp_path: Path, head: Gray, write_series: W
     assert image.facts is not None
     assert [Path(place.path).name for place in image.facts.slices] == list("zyxwvu")
     assert [place.along_mm for place in image.facts.slices] == [0, 5, 10, 15, 20, 25]
-    assert source_header(image.facts.slices[2]).SOPInstanceUID == "1.2.3.3"
+    uids = [header.SOPInstanceUID for header in source_headers(image.facts.slices)]
+    assert uids == [f"1.2.3.{number}" for number in range(1, 7)]
 
 
 @pytest.mark.parametrize("other", [0, 1])
@@ -300,11 +302,11 @@ def test_an_archive_is_a_folder_in_one_file(
     assert volume.facts is not None
     first = volume.facts.slices[0]
     assert (first.path, first.member) == (str(path), "study/e")
-    assert source_header(first).SOPInstanceUID == "1.2.3.1"
+    assert source_headers([first])[0].SOPInstanceUID == "1.2.3.1"
 
 
 def test_a_study_in_an_archive_in_an_archive(
-    tmp_path: Path, head: Gray, write_series: WriteSeries
+    tmp_path: Path, head: Gray, write_series: WriteSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a portal packs what a scanner has packed; deeper ones are refused by name."""
     slices = {f"s/{k}": data for k, data in enumerate(write_series(4))}
@@ -321,7 +323,17 @@ def test_a_study_in_an_archive_in_an_archive(
     assert volume.facts is not None
     first = volume.facts.slices[0]
     assert first.member == "inner.zip/s/0"
-    assert source_header(first).SOPInstanceUID == "1.2.3.1"
+    unpacked: list[str] = []
+    open_inner = Archive.open_inner
+
+    def counted(archive: Archive, name: str) -> tuple[str, ...]:
+        unpacked.append(name)
+        return open_inner(archive, name)
+
+    monkeypatch.setattr(Archive, "open_inner", counted)
+    uids = [header.SOPInstanceUID for header in source_headers(volume.facts.slices)]
+    assert sorted(uids) == [f"1.2.3.{number}" for number in range(1, 5)]
+    assert unpacked == ["inner.zip"], "once, not for each slice"
     ((where, error),) = study.failures
     assert where == f"{tmp_path}/study.zip/deeper.zip/inner.zip"
     assert "an archive nested in two others" in str(error)

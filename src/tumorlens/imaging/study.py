@@ -7,6 +7,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -16,7 +17,7 @@ from tumorlens.imaging import finder, reader
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.dicom.derived import is_own, is_referable, making
 from tumorlens.imaging.dicom.parse import parse
-from tumorlens.imaging.facts import DEFAULT_PLANE, SliceFacts
+from tumorlens.imaging.facts import SliceFacts
 from tumorlens.imaging.image import MedicalImage
 
 
@@ -35,11 +36,10 @@ class Study:
     """Reports and overlays that this package wrote into the study: neither read nor faulty."""
 
 
-def read_study(path: str | Path, plane: str = DEFAULT_PLANE) -> Study:
+def read_study(path: str | Path) -> Study:
     """Read everything at ``path`` into memory.
 
-    ``plane`` is for NIfTI, MGH and NRRD, as in ``reader.read``. Nothing is raised for what cannot
-    be read; it is in ``Study.failures``.
+    Nothing is raised for what cannot be read; it is in ``Study.failures``.
     """
     contents = finder.find(str(path))
     study = Study(
@@ -47,7 +47,7 @@ def read_study(path: str | Path, plane: str = DEFAULT_PLANE) -> Study:
     )
     for input_ in contents.inputs:
         try:
-            image, missing = input_.read(plane)
+            image, missing = input_.read()
         except InputError as error:
             study.failures.append((input_.path, error))
             continue
@@ -56,26 +56,21 @@ def read_study(path: str | Path, plane: str = DEFAULT_PLANE) -> Study:
     return study
 
 
-def source_header(slice_facts: SliceFacts) -> Dataset:
-    """The data set that a slice comes from, without pixels: for objects that refer to it.
+def source_headers(slices: Sequence[SliceFacts]) -> list[Dataset]:
+    """The data sets that slices come from, without pixels: for objects that refer to them.
 
-    Raises ``InputError``.
+    Those of a multi-frame file share one, and each archive is opened once. Raises ``InputError``.
     """
-    path, member = slice_facts.path, slice_facts.member
-    if member is None:
+    archive = cache(Archive)
+
+    @cache
+    def header(path: str, member: str | None) -> Dataset:
+        if member is not None:
+            return parse(archive(path).read(member), f"{path}/{member}", pixels=False)
         with reader.open_file(path) as file:
             return parse(file, path, pixels=False)
-    return parse(Archive(path).read(member), f"{path}/{member}", pixels=False)
 
-
-def source_headers(slices: Sequence[SliceFacts]) -> list[Dataset]:
-    """``source_header`` of each slice; those of a multi-frame file share it."""
-    known: dict[tuple[str, str | None], Dataset] = {}
-    for slice_facts in slices:
-        key = slice_facts.path, slice_facts.member
-        if key not in known:
-            known[key] = source_header(slice_facts)
-    return [known[slice_facts.path, slice_facts.member] for slice_facts in slices]
+    return [header(part.path, part.member) for part in slices]
 
 
 def readable_headers(paths: Sequence[Path]) -> tuple[list[Dataset], int]:

@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
 from tumorlens.errors import DatasetError
@@ -78,5 +77,5 @@ def _load(path: Path) -> tuple[NDArray[np.float32], tuple[float, ...]]:
         voxels = np.asarray(volume.dataobj, dtype=np.float32)
         spacing = tuple(float(side) for side in volume.header.get_zooms()[:3])
         return voxels.reshape(voxels.shape[:3]), spacing
-    except (OSError, EOFError, ValueError, IndexError, ImageFileError) as error:
+    except Exception as error:  # those of nibabel and of what unzips share no base
         raise DatasetError(f"{path}: is not a volume of a head ({error})") from error
