@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tumorlens.cli.terminal import note
-from tumorlens.text import printable
+from tumorlens.text import printable, reason_of
 
 if TYPE_CHECKING:
     from tumorlens.pacs.journal import Journal
@@ -32,8 +32,7 @@ def _opening(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise SpoolError(f"{path}: {what} cannot be opened ({reason})") from error
+        raise SpoolError(f"{path}: {what} cannot be opened ({reason_of(error)})") from error
 
 
 def open_spool(folder: Path, quota_bytes: int | None = None) -> "Spool":

@@ -1,7 +1,6 @@
 """Labelled images of a site with the outputs of a network, and checks that it is of any use."""
 
 import dataclasses
-from collections.abc import Sequence
 from itertools import compress
 from typing import Final
 
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from tumorlens.errors import EvaluationError
 from tumorlens.evaluation import metrics
 from tumorlens.evaluation.calibration import MAX_TEMPERATURE
-from tumorlens.labels import ClassSet
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -56,16 +54,6 @@ class LabelledCases:
     def groups_where(self, member: Bools) -> tuple[str, ...]:
         """The patients of the images that ``member`` (N,) selects."""
         return tuple(compress(self.groups, member))
-
-
-def require_known(labels: Sequence[str], classes: ClassSet) -> None:
-    """Raise ``EvaluationError`` for labels that are unknown to ``classes``."""
-    unknown = classes.unknown(labels)
-    if unknown:
-        raise EvaluationError(
-            f"the bundle does not know the classes {', '.join(unknown)}; its own are "
-            f"{', '.join(classes.names)}"
-        )
 
 
 def require_useful(name: str, probabilities: Floats, correct: Bools) -> None:

@@ -77,7 +77,7 @@ def require_known(labels: Sequence[str], classes: ClassSet) -> None:
         raise DatasetError(
             f"{count} images are labelled {', '.join(unknown)}, but the bundle knows "
             f"{', '.join(classes.names)}: import the set again with --map FOLDER=LABEL, or "
-            "evaluate a bundle of these classes"
+            "choose a bundle of these classes"
         )
 
 

@@ -14,8 +14,9 @@ from tumorlens.errors import DatasetError, EvaluationError, InputError
 from tumorlens.evaluation import drift
 from tumorlens.evaluation.conformal import COVERAGE
 from tumorlens.evaluation.drift import Observed, Shift
-from tumorlens.evaluation.labelled_cases import LabelledCases, require_known
+from tumorlens.evaluation.labelled_cases import LabelledCases
 from tumorlens.evaluation.metrics import correct_of
+from tumorlens.evaluation.protocols import require_known
 from tumorlens.evaluation.site_calibration import SiteFit, fit_site
 from tumorlens.evaluation.site_performance import Performance, cross_validated, performance
 from tumorlens.evaluation.training_images import TrainingImages

@@ -1,52 +1,61 @@
 """Calls of decoding libraries: warnings are silenced, and every failure becomes a typed error."""
 
+import functools
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from tumorlens.errors import CorruptInputError, InputError, LimitExceededError
 from tumorlens.text import first_line
 
-_lock = threading.Lock()
-_stack = ExitStack()
-_users = 0
+_Context = Callable[[], AbstractContextManager[None]]
 
 
-@contextmanager
-def _without_log() -> Iterator[None]:
-    log = logging.getLogger("pydicom")
-    before, log.disabled = log.disabled, True
-    try:
-        yield
-    finally:
-        log.disabled = before
+def shared(context: _Context) -> _Context:
+    """A change of the whole process, made by the first of its users and undone by the last.
+
+    If each of several threads undid its own, that would happen in the wrong order.
+    """
+    lock, entered, users = threading.Lock(), ExitStack(), 0
+
+    @functools.wraps(context)
+    @contextmanager
+    def using() -> Iterator[None]:
+        nonlocal users
+        with lock:
+            if users == 0:
+                entered.enter_context(context())
+            users += 1
+        try:
+            yield
+        finally:
+            with lock:
+                users -= 1
+                if users == 0:
+                    entered.close()
+
+    return using
 
 
+@shared
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence warnings, and pydicom's log, while any thread decodes.
 
     Pillow warns of large images, pydicom of nearly every unusual value, which it quotes: a log
-    must not contain what may be a patient's name. The filters belong to the whole process, so only
-    the first thread may save them and only the last one may restore them: ``catch_warnings`` in
-    each thread would restore them in the wrong order.
+    must not contain what may be a patient's name.
     """
-    global _users
-    with _lock:
-        if _users == 0:
-            _stack.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore")
-            _stack.enter_context(_without_log())
-        _users += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if _users == 0:
-                _stack.close()
+    log = logging.getLogger("pydicom")
+    before = log.disabled
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        log.disabled = True
+        try:
+            yield
+        finally:
+            log.disabled = before
 
 
 @contextmanager

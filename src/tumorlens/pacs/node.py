@@ -8,6 +8,7 @@ from typing import Final, cast
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, events, evt
 from pynetdicom.dimse_primitives import C_CANCEL, C_STORE
 
+from tumorlens.imaging.decoding import shared
 from tumorlens.imaging.dicom.classes import MR_CLASSES, VERIFICATION
 from tumorlens.isolation.pool import WorkerFaultError
 from tumorlens.pacs.acceptor import Acceptor, closed, guard
@@ -18,6 +19,7 @@ from tumorlens.pacs.private import SpoolError
 from tumorlens.pacs.reception import Incoming, discard_data, incoming, receive_into
 from tumorlens.pacs.settings import NodeSettings
 from tumorlens.pacs.spool import OtherContentError, Spool
+from tumorlens.text import reason_of
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +132,7 @@ class _Reception:
         except OtherContentError as error:
             return self._refuse(OTHER_CONTENT, peer, str(error)), False
         except (OSError, SpoolError, WorkerFaultError) as error:
-            why = getattr(error, "strerror", None) or type(error).__name__
+            why = reason_of(error) if isinstance(error, OSError) else type(error).__name__
             return self._refuse(OUT_OF_RESOURCES, peer, f"could not be kept: {why}"), False
         key = self._spool.key(instance.study_uid)
         self._journal.record("received" if new else "received_again", study=key, peer=peer)
@@ -154,7 +156,7 @@ def start(
     if not settings.allowed:
         raise ValueError("no AE title is allowed to call")
     with ExitStack() as undo:
-        undo.enter_context(_LOGS.off())
+        undo.enter_context(_without_logs())
         undo.callback(receive_into(spool.incoming, spool.space))
         server = _server(settings, spool, identify, journal or Journal())
         server.ended = undo.pop_all().close
@@ -162,35 +164,23 @@ def start(
     return server
 
 
-class _Logs:
-    """The logs of pynetdicom, which are off in this process while it has a node."""
+@shared
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    """Turn off the logs of pynetdicom while this process has a node.
 
-    def __init__(self) -> None:
-        self._nodes = 0
-
-    @contextmanager
-    def off(self) -> Iterator[None]:
-        """For one node. The last one that ends restores what was set before the first.
-
-        pynetdicom quotes what it is sent, names of patients among it. Where that lacks something,
-        its own handlers fail, and those behind them are not called.
-        """
-        logger = logging.getLogger("pynetdicom")
-        if not self._nodes:
-            self._before = logger.level, _config.LOG_HANDLER_LEVEL
-        self._nodes += 1
-        logger.setLevel(logging.CRITICAL + 1)
-        _config.LOG_HANDLER_LEVEL = "none"
-        try:
-            yield
-        finally:
-            self._nodes -= 1
-            if not self._nodes:
-                level, _config.LOG_HANDLER_LEVEL = self._before
-                logger.setLevel(level)
-
-
-_LOGS: Final = _Logs()
+    pynetdicom quotes what it is sent, names of patients among it. Where that lacks something, its
+    own handlers fail, and those behind them are not called.
+    """
+    logger = logging.getLogger("pynetdicom")
+    before = logger.level, _config.LOG_HANDLER_LEVEL
+    logger.setLevel(logging.CRITICAL + 1)
+    _config.LOG_HANDLER_LEVEL = "none"
+    try:
+        yield
+    finally:
+        level, _config.LOG_HANDLER_LEVEL = before
+        logger.setLevel(level)
 
 
 def _server(settings: NodeSettings, spool: Spool, identify: Identify, journal: Journal) -> Acceptor:

@@ -18,6 +18,7 @@ from tumorlens.server.connections import BACKLOG, Connections, connection_limit
 from tumorlens.server.guard import HEADERS
 from tumorlens.server.problems import malformed
 from tumorlens.server.settings import Settings
+from tumorlens.text import reason_of
 
 LOG: Final = logging.getLogger("tumorlens.server")
 _GRACE_SECONDS: Final = 30
@@ -106,7 +107,7 @@ class Server(uvicorn.Server):
                 crowd.make_room()
         if (now := time.monotonic()) - self._noted >= _QUIET_SECONDS:
             self._noted = now
-            why = error.strerror if isinstance(error, OSError) else type(error).__name__
+            why = reason_of(error) if isinstance(error, OSError) else type(error).__name__
             LOG.error("a connection could not be served: %s", why)
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
