@@ -49,7 +49,6 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     contrast_agent: str | None = None
     series_description: str | None = None
     series_number: int | None = None
-    sop_class_uid: str | None = None
     patient: str | None = None
     """A hash of the patient's identifier, else name; empty if DICOM has neither, None elsewhere."""
     folder: str | None = None
@@ -68,7 +67,6 @@ class AcquisitionFacts(msgspec.Struct, frozen=True):
     """Whether the file does not state the directions, so that the usual ones were assumed."""
     slice_spacing_mm: float | None = None
     """The usual distance between the middles of neighbouring slices."""
-    slice_thickness_mm: float | None = None
     slices: tuple[SliceFacts, ...] = ()
     """One for each slice of ``MedicalImage.pixels``, in its order."""
     outside_training: bool = False

@@ -83,12 +83,7 @@ def known_sequence(predicted: SequenceAnswer | None, stated: str | None) -> str 
 
 
 def contradiction(predicted: SequenceAnswer | None, stated: str | None) -> tuple[str, ...]:
-    """A note if the predicted and the stated sequence differ; otherwise empty."""
-    if (
-        predicted is None
-        or stated is None
-        or predicted.probability < KNOWN_FROM
-        or predicted.name == stated
-    ):
+    """A note if the two contradict each other; otherwise empty."""
+    if predicted is None or stated is None or known_sequence(predicted, stated) is not None:
         return ()
     return (f"the header says {stated}, the image looks like {predicted.name}",)

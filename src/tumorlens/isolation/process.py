@@ -72,10 +72,6 @@ class WorkerProcess:
         """ID of the process."""
         return self._process.pid
 
-    def is_alive(self) -> bool:
-        """Whether it still runs."""
-        return self._process.poll() is None
-
     def was_killed(self) -> bool:
         """Whether it was killed from outside: by the system for lack of memory, or by a person.
 

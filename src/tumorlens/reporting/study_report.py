@@ -19,6 +19,7 @@ from tumorlens.inference.finding import describe
 from tumorlens.inference.record import (
     REJECTED,
     Failure,
+    Finding,
     ImageAnswer,
     Result,
     SeriesFacts,
@@ -204,7 +205,7 @@ def _facts(result: ImageAnswer, image: MedicalImage) -> Iterator[tuple[str, str]
     count = str(len(result.slices))
     yield "Slices", f"{count}, {apart:.3g} mm apart" if apart else f"{count}, distance not stated"
     if result.finding is not None:
-        yield from _finding_facts(result)
+        yield from _finding_facts(result.finding)
 
 
 def _series_facts(series: SeriesFacts) -> Iterator[tuple[str, str]]:
@@ -223,10 +224,7 @@ def _series_facts(series: SeriesFacts) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def _finding_facts(result: VolumePrediction) -> Iterator[tuple[str, str]]:
-    finding = result.finding
-    if finding is None:
-        return
+def _finding_facts(finding: Finding) -> Iterator[tuple[str, str]]:
     where = f"slices {finding.first + 1} to {finding.last + 1}, middle {finding.middle + 1}"
     yield "Finding", where if finding.last > finding.first else f"slice {finding.first + 1}"
     if finding.side is not None:

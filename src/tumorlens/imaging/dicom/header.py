@@ -129,7 +129,7 @@ def _describe(dataset: Dataset, source: str, path: str, member: str | None) -> H
     frames = tuple(_frame(dataset, index, common, source) for index in range(count))
     return Header(
         source=source,
-        facts=_facts(dataset, frames[0]),
+        facts=_facts(dataset),
         frames=frames,
         bit_depth=whole(dataset, "BitsStored", 0) or whole(dataset, "BitsAllocated", 16),
         mode=text(dataset, "PhotometricInterpretation") or "None",
@@ -294,7 +294,7 @@ def _acquired_on(dataset: Dataset) -> date | None:
     return None
 
 
-def _facts(dataset: Dataset, first: Frame) -> AcquisitionFacts:
+def _facts(dataset: Dataset) -> AcquisitionFacts:
     series_number = number(dataset, "SeriesNumber")
     agents = items(dataset, "ContrastBolusAgentSequence")
     agent = text(dataset, "ContrastBolusAgent") or (
@@ -308,11 +308,9 @@ def _facts(dataset: Dataset, first: Frame) -> AcquisitionFacts:
         contrast_agent=agent,
         series_description=text(dataset, "SeriesDescription"),
         series_number=None if series_number is None else int(series_number),
-        sop_class_uid=text(dataset, "SOPClassUID"),
         patient=_hash_of(dataset, "PatientID") or _hash_of(dataset, "PatientName"),
         acquired_on=_acquired_on(dataset),
         study_instance_uid=text(dataset, "StudyInstanceUID"),
         series_instance_uid=text(dataset, "SeriesInstanceUID"),
         frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
-        slice_thickness_mm=first.thickness_mm,
     )

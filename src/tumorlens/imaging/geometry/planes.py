@@ -34,21 +34,18 @@ _THICK: Final = 1.5
 """Ratio of the distance of slices and the size of their pixels that tells which were acquired."""
 
 
-class _Cut(NamedTuple):
-    """How to get (D, rows, columns) from LPS axes, row 0 on top, column 0 on the left."""
-
-    axes: tuple[int, int, int]
-    flipped: tuple[bool, bool, bool]
-
-
 # Radiological convention: the patient's right is on the left of the image; axial slices have
 # the face on top, the others the crown; sagittal ones look to the left. Slices are stacked from
 # the feet up, from the face back, and from the patient's right to left.
-_CUTS: Final = {
-    "axial": _Cut((2, 1, 0), (False, False, False)),
-    "coronal": _Cut((1, 2, 0), (False, True, False)),
-    "sagittal": _Cut((0, 2, 1), (False, True, False)),
+_Axes = tuple[int, int, int]
+_AXES: Final[dict[str, _Axes]] = {
+    "axial": (2, 1, 0),
+    "coronal": (1, 2, 0),
+    "sagittal": (0, 2, 1),
 }
+"""Which of the LPS axes slices, rows and columns follow."""
+_CROWN_ON_TOP: Final = ornt_transform(_LPS, axcodes2ornt(("L", "P", "I")))
+"""Of all but axial slices: rows follow the axis from the feet to the head, reversed."""
 
 
 class Volume(NamedTuple):
@@ -73,19 +70,18 @@ def cut(volume: Volume, plane: str, source: str) -> MedicalImage:
     voxels = apply_orientation(volume.voxels, turn)
     affine = LPS_TO_RAS @ volume.placement.affine @ inv_ornt_aff(turn, volume.voxels.shape)
     plane, otherwise = _usable_plane(voxels.shape, affine, plane)
-    chosen = _CUTS[plane]
-    flips = [axis for axis, flipped in zip(chosen.axes, chosen.flipped, strict=True) if flipped]
-    voxels = np.flip(voxels, tuple(flips))
-    for axis in flips:
-        affine = affine @ _mirror(axis, voxels.shape[axis])
-    slices = np.ascontiguousarray(voxels.transpose(chosen.axes), dtype=np.float32)
-    depth_mm, row_mm, column_mm = (float(np.linalg.norm(affine[:3, axis])) for axis in chosen.axes)
+    if plane != "axial":
+        affine = affine @ inv_ornt_aff(_CROWN_ON_TOP, voxels.shape)
+        voxels = apply_orientation(voxels, _CROWN_ON_TOP)
+    axes = _AXES[plane]
+    slices = np.ascontiguousarray(voxels.transpose(axes), dtype=np.float32)
+    depth_mm, row_mm, column_mm = (float(np.linalg.norm(affine[:3, axis])) for axis in axes)
     slices, spacing = square_pixels(slices, (row_mm, column_mm), source)
     check_sides(slices.shape[2], slices.shape[1], source)
     # Resampling moves the centre of the first pixel, though not its outer edge.
-    affine = affine @ _shift(chosen, (spacing[0] / row_mm, spacing[1] / column_mm))
+    affine = affine @ _shift(axes, (spacing[0] / row_mm, spacing[1] / column_mm))
     facts = msgspec.structs.replace(
-        _facts(affine, chosen, plane, len(slices), depth_mm, source),
+        _facts(affine, axes, plane, len(slices), depth_mm, source),
         orientation_assumed=not volume.placement.states_orientation,
         notes=(*volume.notes, *volume.placement.notes, *otherwise),
     )
@@ -104,19 +100,19 @@ def _usable_plane(
     """
 
     def narrowest(name: str) -> float:
-        row, column = (float(np.linalg.norm(affine[:3, axis])) for axis in _CUTS[name].axes[1:])
-        rows, columns = (shape[axis] for axis in _CUTS[name].axes[1:])
+        row, column = (float(np.linalg.norm(affine[:3, axis])) for axis in _AXES[name][1:])
+        rows, columns = (shape[axis] for axis in _AXES[name][1:])
         return min(rows * row, columns * column) / min(row, column)
 
     acquired, apart_mm = _acquired(affine)
     # Another plane than the usual one is asked for on purpose.
-    if plane == DEFAULT_PLANE != acquired and shape[_CUTS[acquired].axes[0]] > 1:
+    if plane == DEFAULT_PLANE != acquired and shape[_AXES[acquired][0]] > 1:
         return acquired, [
             f"{acquired} slices {apart_mm:.2g} mm apart, too far for {plane} ones, are kept"
         ]
     if narrowest(plane) >= MIN_SIDE:
         return plane, []
-    others = sorted(_CUTS, key=lambda name: shape[_CUTS[name].axes[0]])
+    others = sorted(_AXES, key=lambda name: shape[_AXES[name][0]])
     usable = next((name for name in others if narrowest(name) >= MIN_SIDE), plane)
     if usable == plane:
         return plane, []
@@ -135,39 +131,31 @@ def _acquired(affine: NDArray[np.float64]) -> tuple[str, float]:
     closest_mm = max(FARTHEST_MM, _THICK * float(np.median(sizes)))
     if not closest_mm < apart_mm <= _IMPLAUSIBLE_MM:
         return DEFAULT_PLANE, apart_mm
-    return next(name for name, cut in _CUTS.items() if cut.axes[0] == axis), apart_mm
+    return next(name for name, axes in _AXES.items() if axes[0] == axis), apart_mm
 
 
-def _shift(cut: _Cut, ratios: tuple[float, float]) -> NDArray[np.float64]:
+def _shift(axes: _Axes, ratios: tuple[float, float]) -> NDArray[np.float64]:
     """Where the first pixel goes when rows and columns become ``ratios`` times as large."""
     shift = np.eye(4)
-    for axis, ratio in zip(cut.axes[1:], ratios, strict=True):
+    for axis, ratio in zip(axes[1:], ratios, strict=True):
         shift[axis, 3] = (ratio - 1) / 2
     return shift
 
 
-def _mirror(axis: int, length: int) -> NDArray[np.float64]:
-    """The matrix that counts an axis from its other end."""
-    mirror = np.eye(4)
-    mirror[axis, axis] = -1
-    mirror[axis, 3] = length - 1
-    return mirror
-
-
 def _facts(
     affine: NDArray[np.float64],
-    cut: _Cut,
+    axes: _Axes,
     plane: str,
     depth: int,
     depth_mm: float,
     source: str,
 ) -> AcquisitionFacts:
-    row, column = _unit(affine, cut.axes[2]), _unit(affine, cut.axes[1])
+    row, column = _unit(affine, axes[2]), _unit(affine, axes[1])
     axis = np.asarray(normal(row, column))
     slices = []
     for index in range(depth):
         voxel = np.array([0.0, 0.0, 0.0, 1.0])
-        voxel[cut.axes[0]] = index
+        voxel[axes[0]] = index
         x, y, z = (round(float(value), 4) for value in (affine @ voxel)[:3])
         along = round(float(axis @ np.array([x, y, z])), 4)
         slices.append(SliceFacts(source, position_mm=(x, y, z), along_mm=along))
@@ -176,7 +164,6 @@ def _facts(
         row_direction=row,
         column_direction=column,
         slice_spacing_mm=depth_mm if depth > 1 else None,
-        slice_thickness_mm=depth_mm,
         slices=tuple(slices),
     )
 

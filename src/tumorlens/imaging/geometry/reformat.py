@@ -49,7 +49,6 @@ def along_plane(image: MedicalImage, plane: str) -> MedicalImage:
         row_direction=new.row_direction,
         column_direction=new.column_direction,
         slice_spacing_mm=new.slice_spacing_mm,
-        slice_thickness_mm=new.slice_thickness_mm,
         slices=new.slices,
         acquired=facts.slices,
         notes=(*facts.notes, note),
