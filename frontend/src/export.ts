@@ -73,8 +73,8 @@ function csvRow({ result, slice }: Row, classes: string[]): string[] {
   ];
 }
 
-/** Quoted where needed; a leading = + - @ could start a formula in a spreadsheet. */
+/** Quoted where needed; what a spreadsheet would take for a formula gets an apostrophe (`tumorlens/files.py`). */
 function field(value: string): string {
-  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  const safe = /^'*[=+\-@\t\r\n]/.test(value) ? `'${value}` : value;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

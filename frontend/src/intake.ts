@@ -1,4 +1,5 @@
 /** Files from a drop, a dialog or the clipboard, folders included. */
+import { type Failure, failureOf, InputError } from "./types";
 
 const MOST_FILES = 5000;
 
@@ -38,8 +39,29 @@ async function walk(entry: FileSystemEntry, dropped: Dropped[]): Promise<void> {
   }
 }
 
+/** Their bytes; one that cannot be read any more, such as a file that was moved, does not hold up the others. */
+export async function contents(files: Dropped[]): Promise<{ named: { name: string; data: ArrayBuffer }[]; lost: Failure[] }> {
+  const lost: Failure[] = [];
+  const read = await Promise.all(files.map(({ name, file }) => file.arrayBuffer().then(
+    (data) => ({ name, data }),
+    () => void lost.push(failureOf(name, new InputError("missing", "cannot be opened"))),
+  )));
+  return { named: read.filter((one) => one !== undefined), lost };
+}
+
 /** Without hidden files, which systems put into folders. */
 function visible(files: Dropped[]): Dropped[] {
   const unhidden = files.filter(({ name }) => !name.split("/").some((part) => part.startsWith(".")));
-  return unhidden.filter(({ name }) => !/(^|\/)(DICOMDIR|Thumbs\.db)$/i.test(name)).slice(0, MOST_FILES);
+  return distinct(unhidden.filter(({ name }) => !/(^|\/)(DICOMDIR|Thumbs\.db)$/i.test(name)).slice(0, MOST_FILES));
+}
+
+/** Files of one name, from different folders, get numbers: answers are shown by name. */
+function distinct(files: Dropped[]): Dropped[] {
+  const taken = new Set<string>();
+  return files.map(({ name, file }) => {
+    let own = name;
+    for (let count = 2; taken.has(own); count++) own = name.replace(/(\.[^./]*)?$/, ` (${count})$1`);
+    taken.add(own);
+    return { name: own, file };
+  });
 }

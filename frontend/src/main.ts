@@ -3,7 +3,7 @@ import { byServer, type Deliver, inBrowser, wholeOf } from "./classify";
 import { Engine, MODEL } from "./engine";
 import { toCsv, toJson } from "./export";
 import { History } from "./history";
-import { type Dropped, fromInput, fromTransfer } from "./intake";
+import { contents, type Dropped, fromInput, fromTransfer } from "./intake";
 import { decisiveSlice, failedItem, isDone, type Item, itemOf, summary } from "./items";
 import * as server from "./server";
 import { decidingItem, Studies } from "./studies";
@@ -87,10 +87,10 @@ class Page {
     if (files.length === 0) return;
     this.say(`Reading ${files.length} ${files.length === 1 ? "file" : "files"}…`);
     const byName = new Map(files.map((dropped) => [dropped.name, dropped]));
-    const named = await Promise.all(files.map(async ({ name, file }) => ({ name, data: await file.arrayBuffer() })));
+    const { named, lost } = await contents(files);
     const { images, failures, own } = await this.engine.read(named);
     const read = images.map((image) => itemOf(image.name, image, image.sources.flatMap((name) => byName.get(name) ?? [])));
-    const unread = failures.map((failure) => {
+    const unread = [...lost, ...failures].map((failure) => {
       const file = byName.get(failure.path) ?? null;
       const perhaps = ["server_only", "unsupported_format"].includes(failure.error.kind);
       return perhaps && !this.private && file ? itemOf(failure.path, null, [file]) : failedItem(failure);

@@ -66,13 +66,14 @@ async function post(address: string, files: NamedBlob[]): Promise<ServerResult[]
   for (let attempt = 1; ; attempt++) {
     const response = await fetch(address, { method: "POST", body: form, headers: authorization() });
     if (response.status === 503 && attempt < TRIES) {
-      await new Promise((resolve) => setTimeout(resolve, 1000 * Number(response.headers.get("retry-after") ?? 1)));
+      await new Promise((resolve) => setTimeout(resolve, 1000 * (Number(response.headers.get("retry-after")) || 1)));
       continue;
     }
     if (response.status === 401) throw new TokenNeeded();
-    const body = await response.json();
-    if (body.predictions) return body.predictions as ServerResult[];
-    throw new Error(body.detail ?? `the server answered ${response.status}`);
+    // A proxy may answer with a page.
+    const body = await response.json().catch(() => null);
+    if (body?.predictions) return body.predictions as ServerResult[];
+    throw new Error(body?.detail ?? `the server answered ${response.status}`);
   }
 }
 

@@ -7,6 +7,7 @@ import { toCsv } from "../src/export";
 import { itemOf } from "../src/items";
 import type { ClassSet, Prediction } from "../src/record";
 import { headline, summarize } from "../src/summary";
+import { failureOf } from "../src/types";
 import { named } from "../src/volume";
 
 const RULE = { tumor_threshold: 0.7, notumor_threshold: 0.9, kind_threshold: 0.8 };
@@ -84,4 +85,11 @@ test("bundles of older formats are of the four", () => {
   expect(classSetOf(["glioma", "meningioma", "notumor", "pituitary"])).toBe(BRAIN_TUMORS);
   expect(classSetOf(FORTY)).toBe(FORTY);
   expect(() => classSetOf(["yes", "no"])).toThrow("unknown classes");
+});
+
+test("a name that a spreadsheet would take for a formula gets an apostrophe, however many it has", () => {
+  for (const name of ["=a", "'=a", "''@a"]) {
+    const item = { ...itemOf(name, null, []), results: [failureOf(name, "odd")] };
+    expect(toCsv([item], []).split("\n")[1].split(",")[0]).toBe(`'${name}`);
+  }
 });
