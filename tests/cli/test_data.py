@@ -80,6 +80,19 @@ def test_import_writes_a_manifest_and_counts(leaking: Path, tmp_path: Path) -> N
     assert {record.source for record in Manifest.load(tmp_path / "n.csv")} == {"blobs"}
 
 
+def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    """Not as markup or emoji, of which a table would show nothing, or something else."""
+    names = ("tumor[left]", "tumor[right]", "[b]none:brain:")
+    for k, name in enumerate(names):
+        file = tmp_path / "set" / name / f"{k}.png"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(encode.png(blobs(k)))
+    result = run("import", "folder", "--from", tmp_path / "set", "--output", tmp_path / "m.csv")
+    assert result.exit_code == 0, result.output
+    table = result.output.partition("classes:")[0]
+    assert all(name in table for name in names)
+
+
 def test_import_says_what_it_leaves_out(tmp_path: Path) -> None:
     for k, name in enumerate(("yes", "yes", "no")):
         file = tmp_path / "set" / name / f"{k}.png"

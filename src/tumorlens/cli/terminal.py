@@ -54,10 +54,13 @@ def progress_console(**options: Any) -> "Console":
 
 
 def answer_console() -> "Console":
-    """The console for tables on standard output; in a file or pipe, tables are not squeezed."""
+    """The console for tables on standard output; in a file or pipe, tables are not squeezed.
+
+    Names of classes and files are shown as they are: rich would take parts of some for markup.
+    """
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else _WIDE)
+    return Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False)
 
 
 def table(title: str, *columns: str, style: str = "") -> "Table":
