@@ -22,6 +22,8 @@ from tumorlens import bundle
 from tumorlens.bundle import ConformalThresholds, DecisionRule
 from tumorlens.errors import InputError, MissingInputError
 from tumorlens.imaging import reader
+from tumorlens.imaging.array import from_array
+from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.raster import encode
 from tumorlens.inference.record import StudyPrediction, VolumePrediction
 from tumorlens.labels import CLASSES, RESEARCH_NOTICE, ClassSet
@@ -355,6 +357,22 @@ def test_iterate_tells_progress_and_is_lazy(model: tumorlens.Model, image: Path)
     assert told == [(1, 2)]
     assert len(list(answers)) == 1
     assert told == [(1, 2), (2, 2)]
+
+
+def test_iterate_decodes_each_array_in_its_turn(
+    model: tumorlens.Model, head: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+
+    def counted(pixels: NDArray[np.generic]) -> MedicalImage:
+        decoded.append(len(decoded))
+        return from_array(pixels)
+
+    monkeypatch.setattr("tumorlens.api.model.from_array", counted)
+    answers = model.iterate([head, head[:1], head])
+    for number in range(1, 4):
+        assert (next(answers).error is not None) == (number == 2)
+        assert len(decoded) == number
 
 
 def test_iterate_tells_each_count_once(model: tumorlens.Model, study: Path, image: Path) -> None:

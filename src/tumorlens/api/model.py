@@ -18,7 +18,7 @@ from tumorlens.config import Device
 from tumorlens.errors import InputError
 from tumorlens.imaging import finder, reader
 from tumorlens.imaging.array import SOURCE, from_array, volume_from_array
-from tumorlens.imaging.facts import Plane
+from tumorlens.imaging.facts import DEFAULT_PLANE, Plane
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.input import Input
 from tumorlens.inference.classifier import Classifier
@@ -121,14 +121,13 @@ class Model:
         *,
         volume: bool = False,
     ) -> Iterator[Answer]:
-        opened = [
-            (str(source) if isinstance(source, str | Path) else SOURCE, _opened(source, volume))
+        found = [
+            finder.find(str(source)) if isinstance(source, str | Path) else None
             for source in sources
         ]
-        files = [content for _, content in opened if isinstance(content, finder.Found)]
-        total = len(opened) + sum(len(part.inputs) + len(part.failures) - 1 for part in files)
+        total = sum(len(part.inputs) + len(part.failures) if part else 1 for part in found)
         done = 0
-        for answer in self._answers(opened, study, plane):
+        for answer in self._answers(sources, found, study, plane, volume=volume):
             # Answers for studies and failures for missing files of a series are no inputs.
             if done < total and not isinstance(answer.result, StudyPrediction):
                 done += 1
@@ -137,23 +136,25 @@ class Model:
 
     def _answers(
         self,
-        opened: Sequence[tuple[str, finder.Found | MedicalImage | InputError]],
+        sources: Sequence[Single],
+        found: Sequence[finder.Found | None],
         study: bool,
         plane: str,
+        *,
+        volume: bool,
     ) -> Iterator[Answer]:
-        for path, content in opened:
-            if isinstance(content, InputError):
-                yield self._failed(path, content)
-            elif isinstance(content, MedicalImage):
-                yield self._answer_image(content)
+        for source, files in zip(sources, found, strict=True):
+            if files is None:
+                yield self._answer_alone(source, volume=volume)
             else:
-                yield from self._answer_files(content, path if study else None, plane)
+                yield from self._answer_files(files, str(source) if study else None, plane)
 
-    def _answer_image(self, image: MedicalImage) -> Answer:
+    def _answer_alone(self, source: Single, *, volume: bool) -> Answer:
         try:
-            return self._one(image, volume=False, plane="axial")
+            return self._one(source, volume=volume, plane=DEFAULT_PLANE)
         except InputError as error:
-            return self._failed(image.source, error)
+            path = source.source if isinstance(source, MedicalImage) else SOURCE
+            return self._failed(path, error)
 
     def _failed(self, path: str, error: InputError) -> Answer:
         return Answer(Failure.from_error(path, error), self.classifier)
@@ -196,15 +197,6 @@ def _listed(given: Single | list[Single]) -> Sequence[Single]:
     if isinstance(given, np.ndarray) and _is_several(given, volume=False):
         return list(given)
     return given if isinstance(given, list) else [given]
-
-
-def _opened(source: Single, volume: bool) -> finder.Found | MedicalImage | InputError:
-    if isinstance(source, str | Path):
-        return finder.find(str(source))
-    try:
-        return _decoded(source, volume=volume)
-    except InputError as error:
-        return error
 
 
 def _decoded(
