@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,15 @@ from tests.batch.conftest import Answer, parts, rows, visible
 
 from tumorlens import bundle
 from tumorlens.batch import local
+from tumorlens.batch.answering import Answerer
 from tumorlens.batch.columns import Tally
-from tumorlens.batch.items import Chunk
+from tumorlens.batch.items import Chunk, Item
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.run import Batch, Options, report
 from tumorlens.batch.summary import text
 from tumorlens.batch.worker import Setup
 from tumorlens.errors import BatchError
+from tumorlens.imaging.series import Grouped, group_files
 from tumorlens.inference.classifier import Classifier
 from tumorlens.reporting.records import record
 
@@ -83,6 +85,42 @@ def test_series_and_slices(
     assert {row["sha256"] for row in made} == {made[0]["sha256"]}
     assert {row["series"]["series_instance_uid"] for row in made} == {"1.2.3"}
     assert (found.tally.inputs, found.tally.rows, sum(found.tally.answers.values())) == (1, 6, 1)
+
+
+def test_a_series_is_cut_along_the_plane(
+    write_series: Callable[..., list[bytes]], tiny_bundle: Path, tmp_path: Path
+) -> None:
+    names = []
+    for index, data in enumerate(write_series(60, 2.0)):
+        names.append(str(tmp_path / f"{index}.dcm"))
+        Path(names[-1]).write_bytes(data)
+    answerer = Answerer(Classifier.load(tiny_bundle, threads=1), "coronal")
+    series, *_ = answerer.rows(Item("dicom", str(tmp_path), tuple(names)))
+    assert series["series"]["plane"] == "coronal"
+
+
+def test_a_series_that_goes_while_it_is_read_costs_itself_alone(
+    write_series: Callable[..., list[bytes]], tiny_bundle: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    names = []
+    for series in ("1.2.3", "1.2.4"):
+        for index, data in enumerate(write_series(2, series=series)):
+            names.append(str(tmp_path / f"{series}.{index}"))
+            Path(names[-1]).write_bytes(data)
+    group = group_files
+
+    def grouped(paths: Sequence[str], *, are_all: bool) -> Grouped:
+        found = group(paths, are_all=are_all)
+        Path(names[0]).unlink()
+        return found
+
+    monkeypatch.setattr("tumorlens.imaging.series.group_files", grouped)
+    answerer = Answerer(Classifier.load(tiny_bundle, threads=1), "axial")
+    made = list(answerer.rows(Item("dicom", str(tmp_path), tuple(names))))
+    failed = [row for row in made if row.get("error")]
+    assert [(row["error"]["kind"], row["sha256"]) for row in failed] == [("missing", None)]
+    assert {row["series"]["series_instance_uid"] for row in made if row.get("series")} == {"1.2.4"}
 
 
 def test_a_study_of_several_series_has_a_row(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tumorlens.batch.items import Item
 from tumorlens.batch.remote import RemoteFolder, fetch, is_remote
@@ -10,7 +10,6 @@ from tumorlens.errors import InputError, TumorlensError
 from tumorlens.imaging import reader
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.facts import AcquisitionFacts
-from tumorlens.imaging.input import Input
 from tumorlens.inference.classifier import Classifier
 from tumorlens.inference.fusion import fuse_examinations, study_path
 from tumorlens.inference.record import (
@@ -24,6 +23,9 @@ from tumorlens.inference.record import (
 from tumorlens.inference.volume import answer_image
 from tumorlens.reporting.records import record
 
+if TYPE_CHECKING:
+    from tumorlens.imaging.series import Series
+
 Row = dict[str, Any]
 _INTERNAL: Final = "internal"
 
@@ -32,7 +34,8 @@ class _Answered(NamedTuple):
     """A series with its answer."""
 
     result: ImageAnswer | Failure
-    digest: str
+    digest: str | None
+    """Of its files; None where one of them cannot be read any more."""
     facts: AcquisitionFacts | None
 
 
@@ -89,9 +92,7 @@ class Answerer:
         failures = list(grouped.failures)
         studies: dict[str | None, list[_Answered]] = {}
         for series in grouped.series:
-            locations = [(frame.facts.path, frame.facts.member) for frame in series.stack.frames]
-            digest = self._hash_of(dict.fromkeys(locations))
-            answered = self._answered(series, digest, failures)
+            answered = self._answered(series, failures)
             studies.setdefault(series.facts.study_instance_uid, []).append(answered)
         for study, results in studies.items():
             yield from self._study(results if study else [])
@@ -108,18 +109,19 @@ class Answerer:
             if not isinstance(result, Failure):
                 answers.append(result)
                 facts.append(of_series)
-                hashes.append(digest)
+                hashes.append(digest or "")
         path = study_path(answers)
         for study, indices in fuse_examinations(self._classifier, path, answers, facts):
             digests = "".join(hashes[index] for index in indices)
             yield from _rows_of(study, hashlib.sha256(digests.encode("ascii")).hexdigest())
 
-    def _answered(
-        self, series: Input, digest: str, failures: list[tuple[str, InputError]]
-    ) -> _Answered:
+    def _answered(self, series: "Series", failures: list[tuple[str, InputError]]) -> _Answered:
         """The answer of a series; files that it lacks are added to ``failures``."""
+        locations = [(frame.facts.path, frame.facts.member) for frame in series.stack.frames]
+        digest = None
         try:
-            image, missing = series.read()
+            digest = self._hash_of(dict.fromkeys(locations))
+            image, missing = series.read(self._plane)
             failures += missing
             return _Answered(answer_image(self._classifier, image).answer, digest, image.facts)
         except InputError as error:
