@@ -143,11 +143,13 @@ def test_what_cannot_be_shown_of_an_input_is_told_after_its_answer(
         (["/s/a", "/s/a"], "/s/a"),
         (["s/a/1", "s/b"], "s"),
         (["/s/a", "s/b"], "/s/a"),
+        (["s3://bucket/a/1", "s3://bucket/a/2"], "s3://bucket/a"),
         ([], ""),
     ],
 )
 def test_a_study_is_named_by_what_its_series_have_in_common(paths: list[str], whole: str) -> None:
-    assert study_path([image(path) for path in paths]) == str(Path(whole)) * bool(whole)
+    expected = whole if "://" in whole else str(Path(whole)) * bool(whole)
+    assert study_path([image(path) for path in paths]) == expected
 
 
 def test_a_volume_is_rejected_where_all_of_its_slices_are_and_only_there(

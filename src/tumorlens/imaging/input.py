@@ -1,5 +1,7 @@
 """One thing to classify, not read yet: a file, a member of an archive, a DICOM series."""
 
+import os
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -12,6 +14,17 @@ from tumorlens.imaging.image import MedicalImage
 
 Failures = Sequence[tuple[str, InputError]]
 """Files that cannot be used, and why."""
+
+
+def common_path(paths: Sequence[str]) -> str:
+    """The folder or archive that all ``paths`` lie in; the first of them where there is none."""
+    scheme, mark, _ = paths[0].partition("://")
+    if mark:  # of an object store, whose slashes commonpath would take for doubled ones
+        return f"{scheme}{mark}{posixpath.commonpath([p.partition(mark)[2] for p in paths])}"
+    try:
+        return os.path.commonpath(paths)
+    except ValueError:  # on different drives, or some absolute and some not
+        return paths[0]
 
 
 class Read(NamedTuple):

@@ -4,11 +4,9 @@ import dataclasses
 import hashlib
 import io
 import os
-import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
@@ -22,7 +20,7 @@ from tumorlens.imaging.dicom.reader import Location, name_of, read_stack
 from tumorlens.imaging.dicom.tags import number, text, whole
 from tumorlens.imaging.facts import DEFAULT_PLANE, AcquisitionFacts, Vector
 from tumorlens.imaging.geometry.slice_ordering import Stack, split, split_unplaced
-from tumorlens.imaging.input import Read
+from tumorlens.imaging.input import Read, common_path
 from tumorlens.imaging.limits import MAX_STUDY_FILES
 from tumorlens.imaging.placing import with_positions
 from tumorlens.imaging.reader import load_file, open_file
@@ -281,20 +279,9 @@ def _series(headers: Sequence[Header], archive: Archive | None) -> Iterable[Seri
     for stack in stacks:
         locations = [(frame.facts.path, frame.facts.member) for frame in stack.frames]
         names = sorted({name_of(location) for location in locations})
-        yield Series(_common(names), names[0], stack, by_file[locations[0]], archive)
+        path = names[0] if len(names) == 1 else common_path(names)
+        yield Series(path, names[0], stack, by_file[locations[0]], archive)
 
 
 def _key(header: Header) -> Location:
     return header.frames[0].facts.path, header.frames[0].facts.member
-
-
-def _common(names: Sequence[str]) -> str:
-    if len(names) == 1:
-        return names[0]
-    scheme, mark, _ = names[0].partition("://")
-    if mark:  # of an object store, whose slashes commonpath would take for doubled ones
-        return f"{scheme}{mark}{posixpath.commonpath([n.partition(mark)[2] for n in names])}"
-    try:
-        return os.path.commonpath(names)
-    except ValueError:  # on different drives
-        return str(Path(names[0]).parent)

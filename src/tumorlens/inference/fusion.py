@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tumorlens.bundle import FusionRule, WholeKind
 from tumorlens.imaging.facts import AcquisitionFacts
+from tumorlens.imaging.input import common_path
 from tumorlens.inference.brain_slices import FEWEST_SLICES
 from tumorlens.inference.classifier import Classifier, Conclusion
 from tumorlens.inference.evidence import Stack, fuse, fuse_positions, parallel_groups
@@ -112,11 +113,7 @@ def fuse_examinations(
 
 def study_path(answers: Sequence[ImageAnswer]) -> str:
     """The folder or archive that all answers of a study come from."""
-    paths = [answer.path for answer in answers]
-    try:
-        return os.path.commonpath(paths)
-    except ValueError:  # some absolute, some not; or none
-        return paths[0] if paths else ""
+    return common_path([answer.path for answer in answers]) if answers else ""
 
 
 def _with_parents(folder: str) -> Iterator[str]:
