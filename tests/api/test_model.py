@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -348,6 +349,14 @@ def test_a_study(model: tumorlens.Model, study: Path) -> None:
         assert each.image is not None
         assert each.png()
     assert several(model.predict(study, study=True))[0].decision == together.decision
+
+
+def test_pickling_says_how_to_use_other_processes(model: tumorlens.Model, image: Path) -> None:
+    answer = one(model.predict(image))
+    for what in (model, model.predict, answer, [answer], tumorlens.Answers([answer])):
+        with pytest.raises(TypeError, match=r"load the network in each process .* answer.to_dict"):
+            pickle.dumps(what)
+    assert pickle.loads(pickle.dumps(answer.to_dict())) == answer.to_dict()
 
 
 def test_iterate_tells_progress_and_is_lazy(model: tumorlens.Model, image: Path) -> None:

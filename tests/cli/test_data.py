@@ -322,6 +322,28 @@ def test_folders_of_a_split_are_taken_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "said"),
+    [(("cyst", "kein Tumor"), "If one does, import again with --map FOLDER=notumor."),
+     (("P01", "P02"), "all classes are named like patients; if they are patients, put")],
+)  # fmt: skip
+def test_an_import_says_what_to_do_if_folders_mean_something_else(
+    tmp_path: Path, names: tuple[str, str], said: str, write_dicom: Callable[..., bytes]
+) -> None:
+    for number, name in enumerate(names):
+        file = tmp_path / "set" / name / "IM0001"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(write_dicom(blobs(number), PatientID=f"p{number}"))
+    start = ("import", "folder", "--from", tmp_path / "set", "--output", tmp_path / "m.csv")
+    result = run(*start)
+    assert "none of them means no finding." in result.output
+    assert said in result.output
+    assert "2 images in 2 groups." in result.output
+    if said.startswith("If one does"):
+        result = run(*start, "--map", "kein Tumor=notumor")
+        assert "2 classes: notumor, cyst; 'notumor' means no finding." in result.output
+
+
+@pytest.mark.parametrize(
     ("order", "said"),
     [("{c}/p{n}/a.png", "such as cyst/p0 are patients, run this again with --group-from folder:1"),
      ("{c}/p{n}.png", "; use --group-from to find the patient in file or folder names")],
@@ -346,7 +368,18 @@ def test_a_part_that_lacks_a_class_is_noted(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("\n".join(["path,class,sha256,group", *rows]))
     result = run("split", tmp_path / "m.csv", "--ratio", "50/25/25", "--no-near-duplicates")
     assert result.exit_code == 0, (result.output, result.exception)
-    assert result.stderr.count("no image of some classes in test (cyst), ") == 1
+    said = "no image of some classes in test (cyst), validation (cyst): there are too few groups of"
+    assert result.stderr.count(said) == 1
+    assert "--no-near-duplicates" not in result.stderr
+
+
+def test_a_class_that_is_not_in_the_test_folder_is_noted(tmp_path: Path) -> None:
+    parts = (("cyst", "train"), ("normal", "train"), ("normal", "val"), ("normal", "test"))
+    rows = [f"{n}.png,{label},{part},{n:064x},{n}" for n, (label, part) in enumerate(parts)]
+    (tmp_path / "m.csv").write_text("\n".join(["path,class,split,sha256,group", *rows]))
+    result = run("split", tmp_path / "m.csv", "--folders")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "in test (cyst), validation (cyst); the parts are those of the folders" in result.stderr
 
 
 def test_without_a_val_folder_some_training_patients_validate(leaking: Path) -> None:

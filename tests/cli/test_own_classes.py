@@ -70,6 +70,8 @@ def evaluated(folder: Path, names: list[str]) -> Path:
     use = ("--data", data, "--split", split)
     run("train", folder / "tiny.toml", *use, "--out", out, "--threads", 1, "--cache", folder / "c")
     told = run("calibrate", out / "bundle", *use, "--coverage", 0.7, "--cache", folder / "c").output
+    at_limit = bundle.load(out / "bundle").info.temperature < 0.0501
+    assert ("the temperature is at its lower limit, 0.05," in told) == at_limit
     # Of two classes, one of which means that nothing is found, the kind is no question.
     assert ("the kind" in told or "its kind" in told) == (len(names) > 2)
     run("evaluate", out / "bundle", *use, "--report", folder / "report", "--resamples", 100)

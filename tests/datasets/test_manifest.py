@@ -87,9 +87,9 @@ def _csv(tmp_path: Path, **changes: str) -> Path:
     ("changes", "message"),
     [
         ({"class": "c\x07t"}, "row 2: invalid class name 'c.x07t'"),
-        ({"class": ""}, "row 2: no class"),
+        ({"class": ""}, "row 2: no class; fill it in, or delete the row"),
         ({"path": ""}, "row 2: no path"),
-        ({"sha256": ""}, r"row 2: no sha256, and a.png cannot be read \(No such file"),
+        ({"sha256": ""}, r"row 2: a.png cannot be read \(No such file"),
         ({"sha256": "12"}, "row 2: sha256 '12' is not 64 hexadecimal digits"),
         ({"sha256": "x" * 64}, "row 2: sha256 'x+' is not 64 hexadecimal digits"),
         ({"width": "wide"}, "row 2: width 'wide' is not a number"),
@@ -206,6 +206,11 @@ def test_what_a_spreadsheet_has_saved_again_is_read_as_before(tmp_path: Path, ho
         ("m.csv", "path,class\na.png,b\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
         ("m.csv", b"path|class\na.png|b\n", r"commas, semicolons or tabs, not by '\|'"),
         ("m.csv", b"Filename,class\na.png,b\n", "no column 'path'.*; rename 'filename' to 'path'"),
+        (
+            "m.csv",
+            b"a.png,glioma\nb.png,cyst\n",
+            "no column 'path'.*; the first line must name the",
+        ),
         ("m.csv", b"path,Label\na.png,b\n", "no column 'class'.*; rename 'label' to 'class'"),
         ("m.parquet", b"PAR1 but no more", "cannot be read as Parquet"),
     ],
@@ -441,7 +446,7 @@ def test_a_class_that_reads_as_an_empty_cell_is_quoted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("row", ["a.png", '"a.png,glioma"'])
 def test_a_short_first_row_is_named_and_no_column_is_missed(tmp_path: Path, row: str) -> None:
     (tmp_path / "m.csv").write_text(f"path,class,patient\n{row}\n")
-    with pytest.raises(ManifestError, match=r"row 2: no class$"):
+    with pytest.raises(ManifestError, match=r"row 2: no class;"):
         Manifest.load(tmp_path / "m.csv")
 
 

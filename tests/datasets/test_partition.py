@@ -71,6 +71,38 @@ def test_no_group_crosses_and_no_part_is_empty(sizes: list[int], seed: int) -> N
     assert set(split.info.counts) == {"train", "validation", "test"}
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(1, 9), min_size=3, max_size=6), min_size=2, max_size=4),
+    st.integers(0, 5),
+)
+def test_three_patients_of_a_class_are_enough_for_all_parts(
+    sizes: list[list[int]], seed: int
+) -> None:
+    records = [
+        _record(10000 * label + 100 * patient + k, f"class-{label}", f"p{label}-{patient}")
+        for label, patients in enumerate(sizes)
+        for patient, images in enumerate(patients)
+        for k in range(images)
+    ]
+    manifest = Manifest(tuple(records), Path())
+    for split in (
+        split_by_ratio(manifest, "own", (70, 15, 15), seed),
+        split_in_folds(manifest, "own", 3, seed),
+    ):
+        held = {(row.part, row.label) for row in split.rows}
+        assert len(held) == 3 * len(sizes)
+
+
+def test_two_training_patients_of_a_class_are_enough_to_validate_it() -> None:
+    records = [
+        dataclasses.replace(_record(k, f"class-{k % 3}", f"p{k}"), split="training")
+        for k in range(6)
+    ]
+    split = split_as_published(Manifest(tuple(records), Path()), "own")
+    assert len({(row.part, row.label) for row in split.rows}) == 6
+
+
 def test_folds_have_their_roles_in_turn(tmp_path: Path) -> None:
     manifest = _manifest(30)
     split_in_folds(manifest, "own", 3).save(tmp_path / "own.csv")

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from tumorlens.cli import options
+from tumorlens.cli.terminal import note
 from tumorlens.text import percent
 
 if TYPE_CHECKING:
     from tumorlens.bundle import BundleInfo, Thresholds
     from tumorlens.evaluation.abstention import AbstentionOutcome
     from tumorlens.labels import ClassSet
+
+_AT_LIMIT = 1.001
 
 
 @click.command(
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
 )
 @click.argument("bundle_name", metavar="BUNDLE")
 @options.data
-@click.option("--split", help="Split of the manifest. After training, its validation part is used. "
+@click.option("--split", metavar="NAME_OR_FILE[:FOLD]",
+              help="Split of the manifest. After training, its validation part is used. "
               "For a site, its train and validation parts; without a split, every "
               "image.")  # fmt: skip
 @click.option("--output", metavar="DIR", type=options.FOLDER,
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
 @click.option("--volumes", multiple=True, type=click.Path(path_type=Path), metavar="CSV",
               help="List of whole heads, preferably of people whose images were not used in "
               "training, for the thresholds for volumes.")  # fmt: skip
-@click.option("--gate", type=click.Path(path_type=Path),
+@click.option("--gate", metavar="FILE", type=click.Path(path_type=Path),
               help="Gate, as written by `tumorlens gate`. Default: the bundle's "
               "own.")  # fmt: skip
 @click.option("--coverage", default=0.95, show_default=True,
@@ -69,8 +73,8 @@ def command(
     local images are like the training images.
 
     After training (with --split, and without --output): BUNDLE itself is changed. It also gets the
-    threshold of the gate and the summary of its images. Only images that were not used in training
-    are read: validation images, and those of held-out sources.
+    threshold of the gate, and a summary of the validation images. Only images that were not used in
+    training are read: validation images, and those of held-out sources.
     """
     if split is None or output is not None:
         after_training = extras or held_out or volumes or gate or licence or cache
@@ -130,6 +134,7 @@ def command(
 
 def _report(info: "BundleInfo", outcome: "AbstentionOutcome", coverage: float) -> None:
     """Print what was fitted, and the resulting rates on the validation images."""
+    from tumorlens.evaluation.calibration import MIN_TEMPERATURE
     from tumorlens.evaluation.small_samples import no_sets
 
     rule, classes = info.decision, info.classes
@@ -140,6 +145,12 @@ def _report(info: "BundleInfo", outcome: "AbstentionOutcome", coverage: float) -
     if not math.isnan(outcome.missed_tumor_rate):  # else no image shows a finding
         done += f", {percent(outcome.missed_tumor_rate)} of the {classes.findings} missed"
     click.echo(f"temperature {info.temperature:.3f}; {_thresholds(rule, classes)}; {done}")
+    if info.temperature < MIN_TEMPERATURE * _AT_LIMIT:
+        note(
+            f"the temperature is at its lower limit, {MIN_TEMPERATURE}, because every validation "
+            "image is answered correctly: probabilities will be too high. Use more validation "
+            "images"
+        )
     for name, own in rule.by_sequence.items():
         click.echo(f"{name}: {_thresholds(own, classes)}")
     for kind, own in info.volume_decisions.items():

@@ -12,7 +12,7 @@ from tumorlens.cli.data_split import described_groups, print_counts, split_comma
 from tumorlens.cli.progress import bar
 from tumorlens.cli.terminal import answer_console, note
 from tumorlens.errors import EXIT_CHECK_FAILED
-from tumorlens.labels import RESEARCH_NOTICE, class_set
+from tumorlens.labels import NO_TUMOR, RESEARCH_NOTICE, class_set
 from tumorlens.text import counted, percent
 
 if TYPE_CHECKING:
@@ -114,16 +114,16 @@ def import_command(
     manifest.save(output)
     broken = sum(not record.pixel_sha256 for record in manifest)
     print_counts(manifest, [record.split or "no split" for record in manifest], "Split")
+    patients_known = any(record.patient for record in manifest)
     if image_set == "folder":
         _print_classes(manifest)
-        patients_known = any(record.patient for record in manifest)
         _print_left_out(importers.find_classes(folder, mapping, group_from), patients_known)
         if unreadable:
             note(
                 f"left out {counted(len(unreadable), 'file')} that cannot be read: "
                 f"{importers.reasons(manifest, unreadable)}"
             )
-    if group_from:
+    if group_from or (image_set == "folder" and patients_known):
         click.echo(described_groups([record.patient for record in manifest]))
     if broken:
         note(f"{counted(broken, 'file')} cannot be decoded; see `tumorlens data audit`")
@@ -154,13 +154,22 @@ def _require_nothing_lost(output: Path, manifest: "Manifest") -> None:
 
 def _print_classes(manifest: "Manifest") -> None:
     """Print the classes of a network that is trained on these images."""
+    from tumorlens.datasets import class_folders
+
     try:
         classes = class_set(record.label for record in manifest)
     except ValueError as error:
-        note(f"cannot be used for training by itself: {error}")
+        note(f"these images cannot be used for training by themselves: {error}")
         return
     none = f"{classes.no_finding!r}" if classes.no_finding else "none of them"
     click.echo(f"{len(classes)} classes: {', '.join(classes.names)}; {none} means no finding.")
+    if all(map(class_folders.is_named_like_a_patient, classes.names)):
+        note(
+            "all classes are named like patients; if they are patients, put their folders into one "
+            "folder for each class, and import these with --group-from folder:1"
+        )
+    elif classes.no_finding is None:
+        click.echo(f"If one does, import again with --map FOLDER={NO_TUMOR}.")
 
 
 def _print_left_out(listing: "Found", patients_known: bool) -> None:

@@ -113,7 +113,8 @@ def split_command(
             split = partition.split_by_ratio(manifest, output.stem, weights or (), **how)
     _print_split(split, manifest)
     if protocol is None:
-        _note_missing(manifest, split.verify_manifest(manifest))
+        reason = _why_missing(folders=folders, stratify=stratify, near_duplicates=near_duplicates)
+        _note_missing(manifest, split.verify_manifest(manifest), reason)
     split.save(output)
     click.echo(f"Wrote {output} ({split.info.sha256[:16]})")
 
@@ -253,7 +254,17 @@ def _print_split(split: "Split", manifest: "Manifest") -> None:
     )
 
 
-def _note_missing(manifest: "Manifest", parts: Sequence[str]) -> None:
+def _why_missing(*, folders: bool, stratify: bool, near_duplicates: bool) -> str:
+    """Why a part has no image of some class, and what to do, as the end of a sentence."""
+    if folders:
+        return "; the parts are those of the folders"
+    if not stratify:
+        return "; --stratify divides each class"
+    remedy = ". --no-near-duplicates keeps groups apart whose images look alike"
+    return ": there are too few groups of them" + (remedy if near_duplicates else "")
+
+
+def _note_missing(manifest: "Manifest", parts: Sequence[str], reason: str) -> None:
     """Note which parts have no image of some classes."""
     from tumorlens.datasets.splits import EXCLUDED
 
@@ -267,10 +278,7 @@ def _note_missing(manifest: "Manifest", parts: Sequence[str]) -> None:
         if (missing := [name for name in labels if name not in held[part]])
     ]
     if said:
-        note(
-            f"no image of some classes in {', '.join(said)}: there are too few groups of them. "
-            "--no-near-duplicates keeps groups apart whose images look alike"
-        )
+        note(f"no image of some classes in {', '.join(said)}{reason}")
 
 
 def _named(names: Sequence[str]) -> str:

@@ -16,7 +16,8 @@ from tumorlens.files import write_file
 @options.extra_images("Additional heads: the train part of SPLIT, or `all` images.")
 @click.option("--hold-out", "held_out", multiple=True, metavar="NAME",
               help="Source, family or kind of counter-example to leave out.")  # fmt: skip
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="ONNX file to write.")
+@click.option("--out", required=True, metavar="FILE", type=click.Path(path_type=Path),
+              help="ONNX file to write.")  # fmt: skip
 @click.option("--steps", default=3000, show_default=True, type=click.IntRange(min=1),
               help="Number of training steps.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=options.SEED,

@@ -45,8 +45,9 @@ FILE: Final = _Written(dir_okay=False, path_type=Path)
 SEED: Final = click.IntRange(0, MAX_SEED)
 
 data: Final = click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="Manifest file."
-)
+    "--data", required=True, metavar="MANIFEST", type=MANIFEST,
+    help="Manifest of the images, from `tumorlens data import`.",
+)  # fmt: skip
 """One manifest, for training or fitting."""
 several_data: Final = click.option(
     "--data", required=True, multiple=True, metavar="MANIFEST", type=MANIFEST,
@@ -66,8 +67,9 @@ resampling_seed: Final = click.option(
     "--seed", default=0, show_default=True, type=SEED, help="Seed of the bootstrap."
 )
 cache: Final = click.option(
-    "--cache", type=click.Path(path_type=Path), help="Folder for the cache of preprocessed images."
-)
+    "--cache", metavar="DIR", type=click.Path(path_type=Path),
+    help="Folder for the cache of preprocessed images.",
+)  # fmt: skip
 threads: Final = click.option(
     "--threads", type=click.IntRange(1, 1024), help="Number of CPU threads. Default: all cores."
 )
@@ -89,7 +91,7 @@ device: Final = click.option(
 
 def split(words: str) -> Option[Any]:
     """The split of one manifest, as ``split``."""
-    return click.option("--split", required=True, help=words)
+    return click.option("--split", required=True, metavar="NAME_OR_FILE[:FOLD]", help=words)
 
 
 def named_split(words: str) -> Option[Any]:

@@ -13,6 +13,9 @@ from tumorlens.errors import needing
 if TYPE_CHECKING:
     from tumorlens.config import Device
 
+_FINE_TUNING = "finetune"
+"""The recipe for trained weights."""
+
 
 @click.command(name="train")
 @click.argument("recipe", type=click.Path(path_type=Path))
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
               "networks that were trained without them, and report in OUT/report.")  # fmt: skip
 @click.option("--hold-out", multiple=True, metavar="SOURCE",
               help="Source or family to leave out, for a later test.")  # fmt: skip
-@click.option("--out", required=True, type=options.FOLDER, help="Folder of the run.")
+@click.option("--out", required=True, metavar="DIR", type=options.FOLDER, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint of the run.")
 @click.option("--init", type=click.Path(path_type=Path), metavar="BUNDLE|RUN",
               help="Start from trained weights instead of random ones: a bundled network by name, "
@@ -99,6 +102,11 @@ def command(
     changes = {"seed": seed, "epochs": epochs}
     stated = [f"{key}={value}" for key, value in changes.items() if value is not None]
     config = TrainConfig.from_toml(recipe_path(recipe), [*overrides, *stated])
+    if str(recipe) == _FINE_TUNING and init is None and not resume:
+        note(
+            f"the recipe {_FINE_TUNING} is for trained weights, but training starts from random "
+            "ones; add --init default to start from those of the bundled network"
+        )
     options = RunOptions(
         name=name, resume=resume, cache_folder=cache, threads=threads, init=init,
         teacher=teacher, device=device,

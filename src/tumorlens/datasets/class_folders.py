@@ -119,6 +119,11 @@ def find(
     return Found(files, sorter.left_out, tuple(_empty(folder, base, everything, sorter.skipped)))
 
 
+def is_named_like_a_patient(name: str) -> bool:
+    """Whether a folder has a name such as ``P0042`` or ``sub-01``."""
+    return _PATIENT.fullmatch(name) is not None
+
+
 def described(counts: Mapping[str, int]) -> str:
     """Folders with their number of files, as text; empty if there are none."""
     words = [

@@ -121,7 +121,7 @@ def _check_classes(folder: Path, contents: Found) -> None:
     if not labels:
         raise DatasetError(
             f"{folder}: no folder in it holds an image; name a folder with one subfolder for each "
-            "class"
+            "class, or list the images in a CSV file with the columns path and class"
         )
     empty = sorted(label for label in labels if is_nothing(label))
     if empty:

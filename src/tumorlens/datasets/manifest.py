@@ -100,6 +100,7 @@ _NAMES: Final = ("group", "source", "patient", "family")
 """Columns whose equal names say that images belong together."""
 _NOTHING: Final = frozenset(("nan", "na", "n/a", "#n/a", "null", "<na>"))
 """What spreadsheets and data frames write, in small letters, where nothing is known."""
+_FIRST_LINE: Final = "the first line must name the columns, path and class among them"
 _NONE: Final = "none"
 """The same, but also a usual name of the class of images without a finding."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -270,7 +271,10 @@ def _hint(name: str, columns: Sequence[str]) -> str:
     if len(columns) == 1 and separator:
         return f"; columns are separated by commas, semicolons or tabs, not by {separator!r}"
     meant = next((column for column in columns if column in _SYNONYMS.get(name, ())), None)
-    return f"; rename {meant!r} to {name!r}" if meant else did_you_mean(name, columns)
+    if meant:
+        return f"; rename {meant!r} to {name!r}"
+    unnamed = not set(columns).intersection(COLUMNS)
+    return did_you_mean(name, columns) or (f"; {_FIRST_LINE}" if unnamed else "")
 
 
 def _record(row: Row, number: int, path: Path) -> Record:
@@ -284,7 +288,9 @@ def _record(row: Row, number: int, path: Path) -> Record:
     missing = [name for name in _REQUIRED if not row.get(name)]
     if missing:
         said = f" ({written!r} is an empty cell)" if missing == ["class"] and written else ""
-        raise ManifestError(f"{path}, row {number}: no {missing[0]}{said}")
+        raise ManifestError(
+            f"{path}, row {number}: no {missing[0]}{said}; fill it in, or delete the row"
+        )
     if not str(row["class"]).isprintable() or len(str(row["class"])) > _LONGEST_CLASS:
         raise ManifestError(f"{path}, row {number}: invalid class name {row['class']!r}")
     values: dict[str, Any] = {}
@@ -365,7 +371,7 @@ def _hash_of_file(manifest: Path, name: str, number: int) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
         raise ManifestError(
-            f"{manifest}, row {number}: no sha256, and {name} cannot be read "
+            f"{manifest}, row {number}: {name} cannot be read "
             f"({getattr(error, 'strerror', error)}); paths are relative to the manifest"
         ) from error
 

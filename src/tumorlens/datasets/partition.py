@@ -150,7 +150,11 @@ def _built(
 def _assign(
     groups: Sequence[str], labels: Sequence[str], fractions: Mapping[str, float], seed: int
 ) -> dict[str, str]:
-    """Assign each group, the largest first, to the part that lacks most of its classes."""
+    """Assign each group, the largest first, to the part that lacks most of its classes.
+
+    The last groups of a class go to parts without that class, so that few patients are enough for
+    every class in every part; those of all groups go to parts without any, so that none is empty.
+    """
     members: dict[str, Counter[str]] = defaultdict(Counter)
     for group, label in zip(groups, labels, strict=True):
         members[group][label] += 1
@@ -163,23 +167,48 @@ def _assign(
     room = {
         (part, label): fractions[part] * totals[label] for part in fractions for label in totals
     }
+    any_group, by_class = _Waiting(fractions), {label: _Waiting(fractions) for label in totals}
+    for held in members.values():
+        any_group.left += 1
+        for label in held:
+            by_class[label].left += 1
 
     def order(group: str) -> tuple[int, bytes]:
         return -members[group].total(), hashlib.sha256(f"{seed}:{group}".encode()).digest()
 
     part_of: dict[str, str] = {}
-    empty = list(fractions)
-    for position, group in enumerate(sorted(members, key=order)):
-        # The last groups go to parts without any group, so that no part is empty.
-        left = len(members) - position
-        candidates = empty if empty and left <= len(empty) else list(fractions)
+    for group in sorted(members, key=order):
+        of_classes = [by_class[label] for label in members[group]]
+        candidates = any_group.urgent() or _merged(of_classes) or list(fractions)
         part = max(candidates, key=lambda part: _need(members[group], room, totals, part))
         part_of[group] = part
-        if part in empty:
-            empty.remove(part)
+        for waiting in (any_group, *of_classes):
+            waiting.assign(part)
         for label, count in members[group].items():
             room[part, label] -= count
     return part_of
+
+
+class _Waiting:
+    """The groups of a class, or of all, that are not assigned yet, and the parts without one."""
+
+    def __init__(self, parts: Iterable[str]) -> None:
+        self.left = 0
+        self.empty = list(parts)
+
+    def urgent(self) -> list[str]:
+        """The parts without a group, where all groups that are left are needed for them."""
+        return self.empty if self.left <= len(self.empty) else []
+
+    def assign(self, part: str) -> None:
+        """Count a group that goes to ``part``."""
+        self.left -= 1
+        self.empty = [other for other in self.empty if other != part]
+
+
+def _merged(waiting: Iterable[_Waiting]) -> list[str]:
+    """The urgent parts of several classes, each once."""
+    return list(dict.fromkeys(part for one in waiting for part in one.urgent()))
 
 
 def _need(

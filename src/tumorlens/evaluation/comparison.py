@@ -143,8 +143,8 @@ def _require_same_classes(classifiers: Mapping[str, Classifier]) -> None:
     for name, own in others:
         if set(own) != set(classes):  # each is scored with its own order
             raise EvaluationError(
-                f"bundles {first} and {name} have different classes: "
-                f"{', '.join(classes)} and {', '.join(own)}"
+                f"bundles {first} and {name} have different classes, so they cannot be "
+                f"compared: {', '.join(classes)}; and {', '.join(own)}"
             )
 
 

@@ -8,7 +8,7 @@ the computer. A value of ``ORT_DISABLE_TELEMETRY`` that is set already is kept.
 
 import os
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +116,13 @@ class Graph:
         self._session = open_graph(model, name, threads, device)
         self._outputs = self._check_names(outputs, optional)
         self._check_input(size)
+
+    def __getstate__(self) -> NoReturn:
+        """Raise ``TypeError`` that says how to use other processes."""
+        raise TypeError(
+            "a loaded network cannot be pickled or copied, nor can an answer, which refers to it: "
+            "load the network in each process (tumorlens.load), and pass answer.to_dict() on"
+        )
 
     def run(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """The outputs for (N, 1, S, S), as ``preprocessing.normalize`` makes it. N may be 0.

@@ -44,9 +44,7 @@ class Start:
         try:
             exported = bundle.load(str(path))
         except TumorlensError as error:
-            raise CheckpointError(
-                f"{path}: contains neither a run nor a bundle ({error})"
-            ) from error
+            raise CheckpointError(f"no weights to start from: {error}") from error
         weights = batchnorm.exported_weights(exported.model)
         return cls(
             weights, ParentRun.from_bundle(exported), folded=True, classes=exported.info.classes
