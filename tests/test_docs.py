@@ -10,6 +10,7 @@ import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from tumorlens.cli.main import cli
 from tumorlens.demo import phantoms
 from tumorlens.errors import EXIT_CODES
+from tumorlens.imaging import reader
 from tumorlens.imaging.raster import encode
 from tumorlens.labels import CLASSES
 
@@ -103,6 +105,11 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place.mkdir(parents=True)
         (place / f"{i}.png").write_bytes(scan)
     shutil.copy(folder / "scans" / "0.png", folder / "scan.png")
+    (folder / "volumes").mkdir()
+    head = rng.integers(0, 900, (40, 48, 12)).astype(np.int16)
+    for name, voxels in (("t1ce", head), ("mask", (head > 880).astype(np.uint8))):
+        volume = nibabel.Nifti1Image(voxels, np.diag([1, 1, 4, 1]))
+        nibabel.save(volume, folder / "volumes" / f"P007_{name}.nii.gz")
     arguments = ["--from", str(folder / "my-images"), "--output", str(folder / "mine.csv")]
     result = CliRunner().invoke(cli, ["data", "import", "folder", *arguments])
     assert result.exit_code == 0, result.output
@@ -126,6 +133,19 @@ def test_python_blocks_run(page: Path, workplace: Path) -> None:
         cwd=workplace, capture_output=True, text=True, check=False, env=environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_the_slices_of_a_volume_are_saved_as_they_are_predicted(workplace: Path) -> None:
+    page = ROOT / "docs" / "train.md"
+    program = "\n".join(blocks(page, "python"))
+    command = [sys.executable, "-W", "error", "-c", program]
+    subprocess.run(command, cwd=workplace, check=True, env=environment())
+    volume = reader.read(workplace / "volumes" / "P007_t1ce.nii.gz").pixels
+    saved = sorted((workplace / "slices" / "glioma" / "P007").glob("*.png"))
+    assert [file.stem for file in saved] == ["0", "10", "5"]
+    for file in saved:
+        own, predicted = reader.read(file).pixels, volume[int(file.stem)]
+        assert np.corrcoef(own.ravel(), predicted.ravel())[0, 1] > 0.999
 
 
 def test_readme_is_short() -> None:

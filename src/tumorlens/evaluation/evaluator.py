@@ -332,7 +332,7 @@ def score(
         if isinstance(answer, Failure):
             failures.append(answer)
         elif not isinstance(answer, Prediction):
-            error = VolumeError(f"{answer.path}: a volume; use one slice at a time")
+            error = VolumeError(f"{answer.path}: a volume, where a single image is needed")
             failures.append(Failure.from_error(answer.path, error))
         else:
             rows.append(list((answer.probabilities or {}).values()))

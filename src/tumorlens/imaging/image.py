@@ -80,6 +80,7 @@ def single(image: MedicalImage) -> MedicalImage:
     """``image`` where it is a single image (H, W); raise ``VolumeError`` where it is not."""
     if image.is_volume:
         raise VolumeError(
-            f"{image.source}: a volume of {image.depth} slices; use one slice at a time"
+            f"{image.source}: a volume of {image.depth} slices, where a single image is needed; "
+            "save its slices as images"
         )
     return image
