@@ -368,7 +368,7 @@ def test_spellings_of_classes(tmp_path: Path, draw: Draw, name: str, label: str)
 def test_an_empty_second_class_is_named(tmp_path: Path) -> None:
     put(tmp_path / "set/cats/tom.jpg", b"x")
     (tmp_path / "set/dogs").mkdir()
-    with pytest.raises(DatasetError, match=r"one class only, cats \(no image in .*dogs\); a set"):
+    with pytest.raises(DatasetError, match=r"one class only, cats \(no image in .*dogs\); name a"):
         importers.import_folder(tmp_path / "set", tmp_path / "m.csv")
 
 

@@ -155,6 +155,14 @@ def test_empty_cells_beyond_the_columns_are_fine(tmp_path: Path) -> None:
     assert [record.label for record in Manifest.load(file)] == ["glioma", "glioma"]
 
 
+def test_a_notebook_shows_how_many_images_a_manifest_lists(tmp_path: Path) -> None:
+    file = tmp_path / "m.csv"
+    rows = [f"{n}.png,{label},{n:064x}" for n, label in enumerate(("notumor", "cyst", "cyst"))]
+    file.write_text("\n".join(["path,class,sha256", *rows]))
+    shown = repr(Manifest.load(file))
+    assert shown == f"<Manifest of 3 images in {tmp_path.resolve()}: notumor 1, cyst 2>"
+
+
 def test_unknown_columns_and_missing_optional_ones_are_fine(tmp_path: Path) -> None:
     file = tmp_path / "m.csv"
     file.write_text(f"sha256,class,path,remark\n{'1' * 64},notumor,x/y.jpg,hello\n")

@@ -90,7 +90,7 @@ def test_every_set_of_the_training_must_be_given(
     phantom_set: Manifest, strangers: Manifest, trained: Callable[..., Classifier]
 ) -> None:
     classifier = trained(data_sha256=phantom_set.sha256, extra=[{"data_sha256": "feed" * 16}])
-    with pytest.raises(EvaluationError, match=r"2 sets, of which 1 are not given.*feedfeedfeed"):
+    with pytest.raises(EvaluationError, match=r"2 sets, but 1 of them is not named.*feedfeedfeed"):
         external_set.require_external(classifier, strangers, [phantom_set])
     with pytest.raises(EvaluationError, match="does not say which data"):
         external_set.require_external(trained(), strangers, [phantom_set])

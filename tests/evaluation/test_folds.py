@@ -123,7 +123,7 @@ def test_bundles_of_no_fold_or_the_same_fold_are_refused(
     stranger = trained("stranger", split={"name": "clean", "sha256": "0"})
     with pytest.raises(EvaluationError, match="stranger: was trained with the split clean"):
         folds.cross_validation([stranger], cv, phantom_set)
-    with pytest.raises(EvaluationError, match="it does not name"):
+    with pytest.raises(EvaluationError, match="does not state its split"):
         folds.cross_validation([trained("silent")], cv, phantom_set)
 
 

@@ -125,6 +125,21 @@ def test_a_network_of_other_dimensions_is_refused(
         train(config, TrainingData(*square_set), tmp_path, _options(tmp_path, finished))
 
 
+def test_weights_that_never_saw_an_outline_can_be_trained_further(
+    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    """With the same recipe: it has a lesion head, but without outlines no network gets one."""
+    assert not isinstance(tiny_config.model, str)
+    model = msgspec.structs.replace(tiny_config.model, lesion_head=True)
+    recipe = msgspec.structs.replace(_short(tiny_config, 1e-3), model=model)
+    for number, start in enumerate((finished, finished / "bundle")):
+        out = tmp_path / str(number)
+        made = train(recipe, TrainingData(*square_set), out, _options(tmp_path, start))
+        assert made is not None
+        assert not Start.load(out).has_lesion_head
+    assert Start.load(Path("default")).has_lesion_head
+
+
 def test_an_unfinished_run_is_refused(
     finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:

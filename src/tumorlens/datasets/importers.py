@@ -130,11 +130,12 @@ def _check_classes(folder: Path, contents: Found) -> None:
             f"it another name: --map {empty[0]}=NAME"
         )
     if len(labels) == 1 and not labels <= set(LABELS):
+        label = labels.pop()
         raise DatasetError(
-            f"{folder}: one class only, {labels.pop()}"
+            f"{folder}: one class only, {label}"
             + (f" (no image in {', '.join(contents.empty)})" if contents.empty else "")
-            + "; a set has a folder for each of two classes or more, or say with --map "
-            "FOLDER=LABEL which one it is"
+            + "; name a folder with one subfolder for each of at least two classes. If all images "
+            f"are of a known class, say so, as in --map {label}=glioma"
         )
 
 

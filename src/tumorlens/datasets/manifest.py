@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,8 +25,8 @@ from tumorlens.datasets.tables import (
 from tumorlens.errors import ManifestError, did_you_mean
 from tumorlens.files import replacing
 from tumorlens.imaging.image import MedicalImage
-from tumorlens.labels import plain_name
-from tumorlens.text import composed
+from tumorlens.labels import plain_name, sorted_labels
+from tumorlens.text import composed, counted
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ _ROUNDED: Final = re.compile(r"[0-9][.,][0-9]+E\+[0-9]{2,}")
 """What spreadsheets make of long numbers: ``1.23E+11``."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Manifest:
     """Records and the folder that their paths are relative to."""
 
@@ -118,6 +119,11 @@ class Manifest:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def __repr__(self) -> str:
+        counts = Counter(record.label for record in self.records)
+        classes = ", ".join(f"{label} {counts[label]:,}" for label in sorted_labels(counts))
+        return f"<Manifest of {counted(len(self), 'image')} in {self.folder}: {classes}>"
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)

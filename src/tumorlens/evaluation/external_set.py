@@ -18,7 +18,7 @@ from tumorlens.errors import EvaluationError
 from tumorlens.evaluation.folds import data_hashes
 from tumorlens.inference.classifier import Classifier
 from tumorlens.progress import Progress
-from tumorlens.text import listed
+from tumorlens.text import is_or_are, listed
 
 _NAMED: Final = 5
 
@@ -98,6 +98,7 @@ def _require_all(classifier: Classifier, against: Sequence[Manifest]) -> None:
     absent = [digest for digest in wanted if digest not in given]
     if absent:
         raise EvaluationError(
-            f"bundle {name}: was trained on {len(wanted)} sets, of which {len(absent)} are not "
-            f"given to check against (data hash {absent[0][:12]}); name each by --against MANIFEST"
+            f"bundle {name}: was trained on {len(wanted)} sets, but {len(absent)} of them "
+            f"{is_or_are(len(absent))} not named (data hash {absent[0][:12]}); name each with "
+            "--against MANIFEST"
         )

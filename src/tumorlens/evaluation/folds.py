@@ -77,10 +77,10 @@ def cross_validation(
     for classifier in classifiers:
         name, sha256 = named_split(classifier.bundle.info.training)
         if sha256 not in by_hash:
+            how = f"was trained with the split {name}" if name else "does not state its split"
             raise EvaluationError(
-                f"bundle {classifier.model.name}: was trained with the split "
-                f"{name or 'it does not name'}, which is not a fold of "
-                f"{split.info.name}; train it by --split {split.info.name}:K"
+                f"bundle {classifier.model.name}: {how}; it must be trained on a fold of "
+                f"{split.info.name}, with --split {split.info.name}:K"
             )
         fold, of_fold = by_hash[sha256]
         if fold in matched:

@@ -120,8 +120,9 @@ class Graph:
     def __getstate__(self) -> NoReturn:
         """Raise ``TypeError`` that says how to use other processes."""
         raise TypeError(
-            "a loaded network cannot be pickled or copied, nor can an answer, which refers to it: "
-            "load the network in each process (tumorlens.load), and pass answer.to_dict() on"
+            "a loaded network, and what refers to it, such as an answer, cannot be pickled or "
+            "copied: load the network in each process (tumorlens.load), and pass on the answer as "
+            "a dictionary (to_dict)"
         )
 
     def run(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

@@ -39,7 +39,7 @@ def unfuse_batchnorm(network: Network, folded: Mapping[str, Tensor]) -> None:
     for name, convolution, norm in _pairs(network):
         bias = weights.pop(f"{convolution}.bias", None)
         if bias is None or bias.shape != norm.bias.shape:
-            raise _misfit()
+            raise misfit()
         own[f"{name}.running_mean"] = torch.zeros_like(norm.bias)
         own[f"{name}.running_var"] = torch.ones_like(norm.bias)
         own[f"{name}.weight"] = torch.full_like(norm.bias, 1 + norm.eps).sqrt()
@@ -48,11 +48,11 @@ def unfuse_batchnorm(network: Network, folded: Mapping[str, Tensor]) -> None:
         raise CheckpointError(f"the bundle has weights that the network lacks: {min(unknown)}")
     known = (*(f"{name}." for name, _, _ in _pairs(network)), *_NEW_HEADS)
     if any(not name.startswith(known) and name not in weights for name in own):
-        raise _misfit()
+        raise misfit()
     try:
         network.load_state_dict(own | weights)
     except RuntimeError as error:
-        raise _misfit() from error
+        raise misfit() from error
 
 
 @torch.no_grad()
@@ -101,5 +101,9 @@ def _pairs(network: SepSENet) -> Iterator[tuple[str, str, nn.BatchNorm2d]]:
             yield f"{name}.pointwise_norm", f"{name}.pointwise", block.pointwise_norm
 
 
-def _misfit() -> CheckpointError:
-    return CheckpointError("the bundle to start from has a network of other dimensions")
+def misfit() -> CheckpointError:
+    """The error for weights of another network than the recipe's."""
+    return CheckpointError(
+        "the weights to start from are of a network with other dimensions than this recipe's; name "
+        "its architecture with --set model=NAME (`tumorlens models` lists them)"
+    )

@@ -158,12 +158,12 @@ class _Prepared:
             config = msgspec.structs.replace(config, distillation_weight=0.0)
         data = dataclasses.replace(data, stated_classes=config.classes)
         data.check_classes()
-        start = None
-        if options.init is None:  # trained weights may have learnt it already
-            config = registry.fitting(config, outlines=data.has_outlines())
-        else:
-            start = Start.load(options.init)
+        start = None if options.init is None else Start.load(options.init)
+        if start is not None:
             start.parent.check(data)
+        # Trained weights may have learnt from outlines already, or never.
+        outlines = data.has_outlines() if start is None else start.has_lesion_head
+        config = registry.fitting(config, outlines=outlines)
         return cls(config, data, start, _teachers(config, data, options))
 
     def run_key(self, processes: int) -> str:

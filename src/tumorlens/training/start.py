@@ -20,6 +20,7 @@ from tumorlens.training.lineage import ParentRun
 
 _ROUNDING: Final = 1e-3
 _LAST_LAYER: Final = ("classifier.weight", "classifier.bias")
+_LESION_HEAD: Final = "lesion."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Start:
     """Whether batch normalisations are folded into the convolutions, as in a bundle."""
     classes: ClassSet = BRAIN_TUMORS
     """Those of the network that has the weights."""
+
+    @property
+    def has_lesion_head(self) -> bool:
+        """Whether the network that has the weights predicts where a tumour is."""
+        return any(name.startswith(_LESION_HEAD) for name in self.weights)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -80,9 +86,7 @@ class Start:
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
-            raise CheckpointError(
-                "the run to start from has a network of other dimensions than this recipe's"
-            ) from error
+            raise batchnorm.misfit() from error
         _require_symmetry(network)
 
     @property
