@@ -199,7 +199,7 @@ def test_a_copy_is_no_further_patient_and_must_be_of_the_same_class(
         assert result.exit_code == 0, result.output
         once = len({one.sha256 for one in whole})
         assert f"{len({one.group for one in whole})} patients, {once} images" in result.stdout
-        assert f"{len(whole) + 1 - once} rows repeat an image" in result.stdout
+        assert f"Not used: {len(whole) + 1 - once} rows with an image of" in result.stdout
 
 
 def test_wrong_use(box: Path, tiny_bundle: Path, tmp_path: Path) -> None:

@@ -53,9 +53,9 @@ def _with(parent: bundle.Bundle, **changes: Any) -> bundle.Bundle:
 @pytest.mark.parametrize(
     ("left_out", "said"),
     [
-        ({"rejected": 3}, "3 images were rejected by the gate and were not used."),
-        ({"no_class": 4}, "4 images show none of the classes and were not used."),
-        ({"repeated": 5}, "5 rows repeat an image and were not used."),
+        ({"rejected": 3}, "Not used: 3 images that the gate rejected."),
+        ({"no_class": 1}, "Not used: 1 image of none of the classes."),
+        ({"repeated": 5}, "Not used: 5 rows with an image of another row."),
     ],
 )
 def test_images_that_were_not_used_are_counted(
@@ -102,7 +102,7 @@ def test_performance_is_shown_before_and_after(calibrated: SiteResult) -> None:
     ]
     assert [rows[k][0] for k in (2, 3, 7)] == [
         "correct, of those classified",
-        "findings reported as no finding",
+        "tumours reported as no tumour",
         "classes in a set",
     ]
 

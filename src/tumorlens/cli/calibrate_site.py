@@ -93,6 +93,6 @@ def _drift(site_result: SiteResult) -> Table:
         table.add_row(
             shift.title, shift.reference, shift.here,
             "" if shift.outside is None else percent(shift.outside, 0),
-            f"{shift.distance:.2f}", "differs" if shift.differs else "alike",
+            f"{shift.distance:.2f}", "different" if shift.differs else "similar",
         )  # fmt: skip
     return table

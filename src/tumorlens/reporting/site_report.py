@@ -16,7 +16,7 @@ from tumorlens.evaluation.training_images import TrainingImages
 from tumorlens.files import json_bytes, write_file
 from tumorlens.labels import RESEARCH_NOTICE
 from tumorlens.reporting import html
-from tumorlens.text import percent
+from tumorlens.text import counted, percent
 
 PAGE: Final = "calibration.html"
 RECORD: Final = "calibration.json"
@@ -25,13 +25,13 @@ NO_REFERENCE: Final = (
     "calibrated after training with this version."
 )
 _TITLES: Final = {
-    "classified": "classified (kind named, or no finding)",
-    "answered": "finding or no finding reported",
+    "classified": "classified (kind named, or no {finding})",
+    "answered": "{finding} or no {finding} reported",
     "accuracy": "correct, of those classified",
-    "missed_tumor_rate": "findings reported as no finding",
-    "false_alarm_rate": "images without a finding reported as a finding",
+    "missed_tumor_rate": "{findings} reported as no {finding}",
+    "false_alarm_rate": "images without {a_finding} reported as {a_finding}",
     "coverage": "sets that contain the true class",
-    "coverage_of_findings": "the same, for images with a finding",
+    "coverage_of_findings": "the same, for images with {a_finding}",
     "mean_size": "classes in a set",
 }
 
@@ -52,8 +52,18 @@ def write(folder: Path, site_result: SiteResult) -> Path:
 
 def performance_rows(site_result: SiteResult) -> list[tuple[str, str, str]]:
     """Title, value before and value after calibration of each measure."""
+    classes = site_result.bundle.info.classes
+    words = {
+        "finding": classes.finding,
+        "findings": classes.findings,
+        "a_finding": classes.a_finding,
+    }
     return [
-        (_TITLES[name], _shown(name, site_result.before), _shown(name, site_result.after))
+        (
+            _TITLES[name].format_map(words),
+            _shown(name, site_result.before),
+            _shown(name, site_result.after),
+        )
         for name in NAMES
     ]
 
@@ -68,11 +78,11 @@ def remarks(site_result: SiteResult) -> list[str]:
             "figures here are too optimistic."
         )
     if cases.rejected:
-        said.append(f"{cases.rejected} images were rejected by the gate and were not used.")
+        said.append(f"Not used: {counted(cases.rejected, 'image')} that the gate rejected.")
     if cases.no_class:
-        said.append(f"{cases.no_class} images show none of the classes and were not used.")
+        said.append(f"Not used: {counted(cases.no_class, 'image')} of none of the classes.")
     if cases.repeated:
-        said.append(f"{cases.repeated} rows repeat an image and were not used.")
+        said.append(f"Not used: {counted(cases.repeated, 'row')} with an image of another row.")
     unknown = sum(group.startswith(OWN_GROUP) for group in cases.groups)
     if unknown:
         said.append(
