@@ -315,6 +315,7 @@ def test_folders_of_a_split_are_taken_as_they_are(tmp_path: Path) -> None:
     result = run("split", mine, "--folders", "--output", tmp_path / "other.csv")
     assert isinstance(result.exception, SplitError)
     assert "1 group is in more than one part, for example set:p00" in str(result.exception)
+    assert "To divide by patient instead of by folder, use --ratio" in str(result.exception)
     (tmp_path / "set/train").rename(tmp_path / "set/trian")
     result = run(*start, *rule)
     assert isinstance(result.exception, DatasetError)

@@ -14,7 +14,7 @@ from typing import Final
 from tumorlens.datasets.duplicates import chained, connected, identical
 from tumorlens.datasets.manifest import OWN_GROUP, Manifest, Record
 from tumorlens.datasets.splits import TEST, TRAIN, VALIDATION, Split, SplitRow, build
-from tumorlens.errors import SplitError
+from tumorlens.errors import LeakError, SplitError
 from tumorlens.text import counted, is_or_are
 
 PUBLISHED: Final = {"training": TRAIN, "validation": VALIDATION, "testing": TEST}
@@ -75,7 +75,7 @@ def split_as_published(
     """The parts that the manifest's own ``split`` column states, from train, val and test folders.
 
     If no record is for validation, about a tenth of the training groups are. Raises ``SplitError``
-    if a record states no part, or a group is in two.
+    if a record states no part, ``LeakError`` if a group is in two.
     """
     parts = [PUBLISHED.get(record.split, "") for record in manifest]
     if "" in parts:
@@ -95,7 +95,12 @@ def split_as_published(
         for i in rows:
             parts[i] = part_of[groups[i]]
         how += f", a tenth of the training part used for validation, seed {seed}"
-    return _built(manifest, name, how, groups, parts)
+    try:
+        return _built(manifest, name, how, groups, parts)
+    except LeakError as error:
+        raise LeakError(
+            f"{error}. To divide by patient instead of by folder, use --ratio or --kfold"
+        ) from error
 
 
 def joined_groups(
