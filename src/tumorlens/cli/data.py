@@ -80,8 +80,9 @@ def import_command(
 
     SET is `nickparvar`, the public set of 7,023 images, with known patients and folds;
     `folder`, any folder with one subfolder for each class; or one of the collections from other
-    hospitals, which have their own index. Folders named train, val and test above the class
-    folders are recorded as the published split.
+    hospitals, which have their own index: `br35h-tumor`, `brain-tumor-progression`, `diverse`,
+    `heads`, `more`, `vs-seg-dicom`. Folders named train, val and test above the class folders are
+    recorded as the published split.
     """
     from tumorlens.datasets import collections, importers
 

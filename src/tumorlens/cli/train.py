@@ -82,7 +82,7 @@ def command(
 ) -> None:
     """Train the network that RECIPE describes and export a bundle to OUT/bundle.
 
-    RECIPE is a TOML file, or the name of a bundled recipe (default, teacher, folder, paper...).
+    RECIPE is a TOML file, or the name of a bundled recipe (default, finetune, teacher, folder...).
     --resume continues a run that was killed and gives the same weights. To use several processes:
     torchrun --nproc-per-node 2 -m tumorlens train ...
 
