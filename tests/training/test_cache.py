@@ -11,8 +11,9 @@ from tumorlens.datasets.manifest import Manifest
 from tumorlens.datasets.splits import Split
 from tumorlens.errors import DatasetError
 from tumorlens.imaging import reader
+from tumorlens.imaging.raster import encode
 from tumorlens.preprocessing import preprocess
-from tumorlens.training.cache import cached_images
+from tumorlens.training.cache import cached_images, cached_masks
 
 CONFIG = PreprocessConfig(image_size=40)
 
@@ -45,6 +46,26 @@ def test_second_call_reads_the_file_of_the_first(
     (written,) = tmp_path.iterdir()
     np.save(written, first + 1)
     assert np.array_equal(cached_images(manifest, [0, 1], CONFIG, tmp_path), first + 1)
+
+
+def test_an_outline_that_was_corrected_is_read_again(
+    square_set: tuple[Manifest, Split], tmp_path: Path
+) -> None:
+    manifest, _ = square_set
+    record, mask = manifest.records[0], tmp_path / "mask.png"
+    outlined = dataclasses.replace(record, path=str(manifest.file(record)), mask="mask.png")
+    manifest = Manifest((outlined,), tmp_path)
+    for inside in (0, 255):
+        mask.write_bytes(encode.png(np.full((48, 48), inside, np.uint8)))
+        found = cached_masks(manifest, [0], CONFIG, tmp_path / "cache")
+        assert found.any() == (inside > 0)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+    turned = Manifest((dataclasses.replace(outlined, orientation="rot180"),), tmp_path)
+    cached_masks(turned, [0], CONFIG, tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+    mask.unlink()
+    with pytest.raises(DatasetError, match=r"cannot train on .*mask\.png: no such file"):
+        cached_masks(manifest, [0], CONFIG, tmp_path / "cache")
 
 
 def test_other_parameters_or_order_are_another_file(

@@ -15,12 +15,19 @@ _INSIDE = 127.0
 def load_mask(manifest: Manifest, record: Record, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Read the outline of ``record`` for its image of ``shape`` (H, W): 1 inside, 0 outside.
 
-    Raises ``DatasetError`` if the record has none, ``InputError`` if it cannot be read.
+    A mask without any pixel inside is empty. Raises ``DatasetError`` if the record has none or its
+    values are too low, ``InputError`` if it cannot be read.
     """
     file = manifest.mask_file(record)
     if file is None:
         raise DatasetError(f"{record.path}: has no mask")
-    return oriented_mask(single(reader.read(file)).pixels, record.orientation, shape)
+    pixels = single(reader.read(file)).pixels
+    if 0 < (highest := pixels.max()) <= _INSIDE:
+        raise DatasetError(
+            f"{record.mask}: the highest value of this mask is {highest:g}, but values above "
+            f"{_INSIDE:g} are inside the outline; save it with 255 inside and 0 outside"
+        )
+    return oriented_mask(pixels, record.orientation, shape)
 
 
 def oriented_mask(

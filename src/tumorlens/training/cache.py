@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -41,7 +42,9 @@ def cached_images(
     temporary name and renamed, so a killed process leaves nothing half done. Raises
     ``DatasetError`` naming the first file that cannot be used.
     """
-    return _cached(manifest, indices, config, folder, _load)
+    records = [manifest.records[i] for i in indices]
+    path = folder / f"{_key(records, config).hexdigest()[:32]}.npy"
+    return _cached(path, manifest, records, config, _load)
 
 
 def cached_masks(
@@ -52,27 +55,38 @@ def cached_masks(
 ) -> NDArray[np.uint8]:
     """Experts' outlines of the same records, moved as the images are; empty where there is none.
 
-    Keyed and written as ``cached_images``; the masks' own bytes are not part of the key.
+    Written as ``cached_images``, and keyed also by the bytes of the masks. Raises ``DatasetError``.
     """
-    return _cached(manifest, indices, config, folder, _load_mask, "-masks")
+    records = [manifest.records[i] for i in indices]
+    digest = _key(records, config)
+    with _naming_the_file():
+        for record in records:
+            mask = manifest.mask_file(record)
+            digest.update(record.orientation.encode())
+            digest.update(hashlib.sha256(reader.load_file(mask) if mask else b"").digest())
+    path = folder / f"{digest.hexdigest()[:32]}-masks.npy"
+    return _cached(path, manifest, records, config, _load_mask)
+
+
+@contextmanager
+def _naming_the_file() -> Iterator[None]:
+    """Raise ``DatasetError`` for a file that cannot be used."""
+    try:
+        yield
+    except InputError as error:
+        raise DatasetError(f"cannot train on {error}") from error
 
 
 def _cached(
+    path: Path,
     manifest: Manifest,
-    indices: Sequence[int],
+    records: Sequence[Record],
     config: PreprocessConfig,
-    folder: Path,
     load: Callable[[Manifest, Record, PreprocessConfig], NDArray[np.uint8]],
-    kind: str = "",
 ) -> NDArray[np.uint8]:
-    records = [manifest.records[i] for i in indices]
-    path = folder / f"{_key(records, config)}{kind}.npy"
-
     def loaded(record: Record) -> NDArray[np.uint8]:
-        try:
+        with _naming_the_file():
             return load(manifest, record, config)
-        except InputError as error:
-            raise DatasetError(f"cannot train on {error}") from error
 
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,8 +116,8 @@ def _load_mask(manifest: Manifest, record: Record, config: PreprocessConfig) -> 
     return preprocess_mask(load_mask(manifest, record, image.shape), image, config)
 
 
-def _key(records: Sequence[Record], config: PreprocessConfig) -> str:
+def _key(records: Sequence[Record], config: PreprocessConfig) -> "hashlib._Hash":
     digest = hashlib.sha256(msgspec.json.encode(config, order="deterministic"))
     for record in records:
         digest.update(record.sha256.encode())
-    return digest.hexdigest()[:32]
+    return digest
