@@ -54,6 +54,8 @@ def test_evaluate(phantoms: Path, tmp_path: Path) -> None:
     assert (tmp_path / "index.html").is_file()
     with pytest.raises(SplitError):
         tumorlens.evaluate("phantom", phantoms, split, part="nothing")
+    whole = tumorlens.evaluate("phantom", phantoms, "all", resamples=100)
+    assert whole.to_dict()["n"] > scores.to_dict()["n"]
 
 
 def test_scores_in_the_words_of_the_bundle(

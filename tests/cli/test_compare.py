@@ -53,6 +53,15 @@ def test_a_run_against_a_bundle(box: Path, tmp_path: Path) -> None:
         assert all(text in page for text in one["warnings"])
 
 
+def test_every_image_is_compared(box: Path, tmp_path: Path) -> None:
+    words = ["phantom", str(box / "run"), "--data", str(box / "manifest.csv"), "--split", "all"]
+    result = CliRunner().invoke(command, [*words, "--resamples", "100", "--report", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    listed = Manifest.load(box / "manifest.csv")
+    found = json.loads((tmp_path / "comparison.json").read_text("utf-8"))
+    assert found["n"] == len({record.pixel_sha256 for record in listed})
+
+
 def test_classes_are_called_as_their_bundle_calls_them(
     box: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:

@@ -161,6 +161,20 @@ def test_a_bundle_of_another_split_is_no_clean_result(run: Run, tmp_path: Path) 
     assert "trained on another split, folder" in page
 
 
+def test_every_image_is_scored_and_those_of_the_training_are_counted(
+    run: Run, tmp_path: Path, box: Path
+) -> None:
+    result = run("./on-phantom", "all", tmp_path)
+    assert result.exit_code == 0, result.output
+    found = read(tmp_path)
+    distinct = {record.pixel_sha256 for record in Manifest.load(box / "manifest.csv")}
+    assert found["n"] == len(distinct)
+    assert found["protocol"] == "other"
+    assert "NOT A CLEAN RESULT" in result.stdout
+    refused = run("./on-phantom", "all", tmp_path, "--part", "train")
+    assert "no image of the manifest is in its part 'train'" in str(refused.exception)
+
+
 def test_figures_are_files_and_in_the_page(report: Path) -> None:
     page = (report / "index.html").read_text("utf-8")
     for name in ("confusion.png", "reliability.png", "roc.png", "selective.png"):

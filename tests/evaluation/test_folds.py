@@ -176,6 +176,8 @@ def test_a_copy_saved_again_is_not_scored_twice(
     copy = dataclasses.replace(second, pixel_sha256=first.pixel_sha256)
     plan = folds.external(classifier, Manifest((first, copy), phantom_set.folder))
     assert plan.folds[0].parts == ("test", "excluded")
+    split = folds.every_image(Manifest((first, copy), phantom_set.folder))
+    assert split.parts(Manifest((first, copy), phantom_set.folder)) == ["test", "excluded"]
 
 
 def test_a_bundle_that_left_nothing_out_is_refused(trained: Trained, sourced: Manifest) -> None:

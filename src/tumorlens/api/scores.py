@@ -12,10 +12,10 @@ from tumorlens.api.data import Data, manifest_of, split_of
 from tumorlens.api.model import Model, load
 from tumorlens.config import Seed
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.datasets.splits import TEST, Split
+from tumorlens.datasets.splits import ALL, TEST, Split
 from tumorlens.evaluation import evaluator, metrics, record
 from tumorlens.evaluation.evaluator import Evaluation
-from tumorlens.evaluation.folds import one_split
+from tumorlens.evaluation.folds import every_image, one_split
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.reporting import evaluation_report as reports
 from tumorlens.reporting.html import render
@@ -99,15 +99,17 @@ def evaluate(
 ) -> Scores:
     """Score a bundle on one part of a split, without abstention, like ``tumorlens evaluate``.
 
-    ``model`` is a loaded model, which keeps its device and threads, or any argument of
-    ``tumorlens.load``. ``report`` is a folder for the full report. ``controls`` also scores two
-    classifiers that do not look at tumours. Raises
-    ``BundleError``, ``ManifestError``, ``SplitError``, ``EvaluationError``.
+    ``split`` may be ``all``: every image is in the test part. ``model`` is a loaded model, which
+    keeps its device and threads, or any argument of ``tumorlens.load``. ``report`` is a folder for
+    the full report. ``controls`` also scores two classifiers that do not look at tumours, if the
+    split has a train part. Raises ``BundleError``, ``ManifestError``, ``SplitError``,
+    ``EvaluationError``.
     """
     loaded = model if isinstance(model, Model) else load(model)
     classifier = loaded.classifier.without_abstention()
-    chosen = split_of(split, data)
-    manifest = chosen.grouped(manifest_of(data))
+    manifest = manifest_of(data)
+    chosen = every_image(manifest) if split == ALL else split_of(split, data)
+    manifest = chosen.grouped(manifest)
     plan = one_split(classifier, chosen, manifest, part)
     evaluation = evaluator.evaluate(
         plan,

@@ -119,7 +119,7 @@ def command(
             HeldOutSource(
                 bundle.load(str(folder)),
                 Manifest.load(path),
-                None if part == "all" else splits.load(part, path.parent),
+                None if part == splits.ALL else splits.load(part, path.parent),
             )
             for folder, path, part in held_out
         ],

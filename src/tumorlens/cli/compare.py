@@ -14,7 +14,7 @@ from tumorlens.cli import options
 )
 @click.argument("bundles", metavar="RUN|BUNDLE...", nargs=-1, required=True)
 @options.several_data
-@options.named_split("A bundled split or a split file.")
+@options.named_split("A bundled split, a split file, or all, for every image of the manifest.")
 @options.part
 @click.option("--report", default="comparison", show_default=True, metavar="DIR",
               type=options.FOLDER,
@@ -44,7 +44,7 @@ def command(
     from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest, join
     from tumorlens.evaluation import comparison as comparisons
-    from tumorlens.evaluation import protocols
+    from tumorlens.evaluation import folds, protocols
     from tumorlens.evaluation.resampling import Sampling
     from tumorlens.inference.classifier import Classifier
     from tumorlens.reporting import comparison_report
@@ -60,7 +60,11 @@ def command(
         for name, bundle in zip(names, loaded, strict=True)
     }
     manifest = join([Manifest.load(path) for path in data])
-    split = splits.load(split_name, data[0].parent)
+    split = (
+        folds.every_image(manifest)
+        if split_name == splits.ALL
+        else splits.load(split_name, data[0].parent)
+    )
     manifest = split.grouped(manifest)
     protocols.require_part(split, split.parts(manifest), part)
     line = command_line("compare", bundles, data, split_name, {}, part, resamples, seed)

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 
 @click.command(
     name="evaluate",
-    epilog="\b\nExample:\n"
-    "  tumorlens evaluate folder --data nickparvar.csv --split folder --report out",
+    epilog="\b\nExamples:\n"
+    "  tumorlens evaluate folder --data nickparvar.csv --split folder --report out\n"
+    "  tumorlens evaluate default --data mine.csv --split all --report out",
 )
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True)
 @options.several_data
 @options.named_split(
     "A bundled split (folder, clean, clean-cv:0, br35h-tumor...), or a split file, here or in the "
-    "manifest's folder; clean-cv or patient-cv to pool one bundle for each fold; external; or "
-    "leave-one-source-out."
+    "manifest's folder; all, for every image of the manifest; clean-cv or patient-cv to pool one "
+    "bundle for each fold; external; or leave-one-source-out."
 )
 @click.option("--against", multiple=True, metavar="MANIFEST", type=options.MANIFEST,
               help="For `external`: a manifest that the bundle was trained on, to search for "
@@ -145,6 +146,9 @@ def _plan(
             only, manifest, trained, progress("searching for shared images")
         )
         return folds.external(only, manifest)
+    if split_name == splits.ALL:
+        everything = folds.every_image(manifest)
+        return folds.one_split(_only(classifiers, split_name), everything, manifest, part)
     split = splits.load(split_name, beside[0].parent)
     if folds.fold_numbers(split):
         return folds.cross_validation(classifiers, split, manifest)

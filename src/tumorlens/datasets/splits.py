@@ -37,6 +37,8 @@ OTHER_SOURCES: Final = ("diverse", "more")
 """Splits of the collections of other hospitals, without a test part."""
 SHIPPED: Final = (*PROTOCOLS, BR35H_TUMOR, *OTHER_SOURCES, "phantom")
 """Bundled split files; ``phantom`` is the one that the bundle of that name was trained with."""
+ALL: Final = "all"
+"""In place of a split: every image of a manifest."""
 FORMAT_VERSION: Final = 1
 _PUBLIC_SET: Final = "nickparvar.csv"
 """Table with the parts of all ``PROTOCOLS``: a row for each image, a column for each."""

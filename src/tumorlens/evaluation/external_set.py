@@ -100,5 +100,6 @@ def _require_all(classifier: Classifier, against: Sequence[Manifest]) -> None:
         raise EvaluationError(
             f"bundle {name}: was trained on {len(wanted)} sets, but {len(absent)} of them "
             f"{is_or_are(len(absent))} not named (data hash {absent[0][:12]}); name each with "
-            "--against MANIFEST"
+            "--against MANIFEST. Without them, use --split all, which compares the images with the "
+            "bundle's own list"
         )

@@ -140,16 +140,26 @@ def one_split(
 def external(classifier: Classifier, manifest: Manifest) -> EvaluationPlan:
     """Score all of ``manifest``, each distinct image once. Check the overlap first."""
     parts = _parts(manifest, [True] * len(manifest))
-    rows = [
-        SplitRow(record.sha256, record.label, record.group, part)
-        for record, part in zip(manifest, parts, strict=True)
-    ]
     description = (
         "Images of another hospital or source; none resembles an image that the bundle was "
         "trained on. Each distinct image once."
     )
-    split = splits.build(EXTERNAL, description, rows, disjoint=False)
+    split = splits.build(EXTERNAL, description, _rows(manifest, parts), disjoint=False)
     return EvaluationPlan(split, (Fold(classifier, tuple(parts)),), EXTERNAL)
+
+
+def every_image(manifest: Manifest) -> Split:
+    """All of ``manifest`` as the test part, each distinct image once."""
+    rows = _rows(manifest, _parts(manifest, [True] * len(manifest)))
+    description = "Every image of the manifest, each distinct image once."
+    return splits.build(splits.ALL, description, rows, disjoint=True)
+
+
+def _rows(manifest: Manifest, parts: Sequence[str]) -> list[SplitRow]:
+    return [
+        SplitRow(record.sha256, record.label, record.group, part)
+        for record, part in zip(manifest, parts, strict=True)
+    ]
 
 
 def data_hashes(training: dict[str, Any]) -> list[str]:

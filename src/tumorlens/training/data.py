@@ -39,7 +39,7 @@ class Extra:
     def load(cls, path: Path, part: str) -> Self:
         """The manifest in ``path`` with the split ``part``, by name or file; ``all`` is none."""
         manifest = Manifest.load(path)
-        return cls(manifest, None if part == "all" else splits.load(part, path.parent))
+        return cls(manifest, None if part == splits.ALL else splits.load(part, path.parent))
 
     def chosen(self) -> list[int]:
         """Records to train on."""
