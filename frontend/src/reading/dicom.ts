@@ -12,6 +12,7 @@ import { sequenceOfWords } from "../sequence";
 import { lyingOf } from "./sides";
 import type { Placement } from "./slice_ordering";
 import { subjectNotes, purposeNotes } from "./subject";
+import { CUT_OFF, isCutOff } from "./cut_off";
 import { areWords, checkRows, hasOtherSign, isSwapped, isWider, OTHER_SIGN, ofOtherSign, SWAPPED, WIDER } from "./stored";
 import { privateTag, traitsOf } from "./traits";
 import { type Axes, type Turn, turnedBy, turnOf } from "./turn";
@@ -250,8 +251,10 @@ async function frames(set: DataSet, depth: number, height: number, width: number
   const { pixels: raw, color, notes: remarks } = syntax === JPEG_BASELINE
     ? await jpegFrames(set, depth, height, width)
     : rawFrames(set, syntax, depth, height, width);
-  for (let frame = 0; frame < depth; frame++) checkRows(raw.subarray(frame * height * width, (frame + 1) * height * width), height, width);
-  const notes = [...rescaleNotes(set), ...surplus(set, syntax, depth * height * width), ...remarks];
+  const planes = Array.from({ length: depth }, (_, frame) => raw.subarray(frame * height * width, (frame + 1) * height * width));
+  for (const plane of planes) checkRows(plane, height, width);
+  const endsEarly = syntax !== JPEG_BASELINE && planes.some((plane) => isCutOff(plane, height, width));
+  const notes = [...rescaleNotes(set), ...surplus(set, syntax, depth * height * width), ...remarks, ...(endsEarly ? [CUT_OFF] : [])];
   const [slope, intercept] = rescaleOf(set);
   const bits = storedBits(set, allocatedOf(set));
   const signed = set.uint16("x00280103") === 1;

@@ -1,6 +1,7 @@
 /** Volumes as slices in radiological display: right is left, front or crown is up. `tumorlens/imaging/geometry/planes.py`. */
 import { InputError, type MedicalImage, type SliceLocation } from "../types";
 import { type Axis, orientation, type Placed } from "./affine";
+import { CUT_OFF, isCutOff } from "./cut_off";
 import { checkSides, type Color, finite, MIN_SIDE, tintNotes, withoutValue } from "./gray";
 import { mend } from "./intensities";
 import { checkNoComputedMap, checkNoLabelMap } from "./label_map";
@@ -66,7 +67,8 @@ export function slicesOf(stored: Stored): MedicalImage {
   const { plane, axes, note } = cutOf(affine, shape);
   const [x, y, z] = axes.map(({ axis }) => shape[axis]);
   const [columnMm, rowMm] = axes.map(({ axis }) => Math.hypot(...along(affine, axis)));
-  const about = [...stored.notes, ...withoutValue(values), ...stored.surplus, ...notes, ...note];
+  const endsEarly = isCutOff(finite(values), shape[1], shape[0]) ? [CUT_OFF] : [];
+  const about = [...stored.notes, ...withoutValue(values), ...endsEarly, ...stored.surplus, ...notes, ...note];
   // Before pixels are made square, which may interpolate between labels.
   const [width, height, depth] = shape;
   const voxels = { pixels: finite(values), depth, height, width };

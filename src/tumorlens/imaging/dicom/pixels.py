@@ -34,6 +34,7 @@ from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_tran
 from tumorlens.imaging.dicom.stored_values import SIGN_KNOWN, Description, stored_values
 from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
 from tumorlens.imaging.limits import check_volume
+from tumorlens.imaging.samples.cut_off import CUT_OFF, is_cut_off
 from tumorlens.imaging.samples.gray import Color, color_of, finite, luma
 from tumorlens.imaging.samples.row_length import check_rows
 from tumorlens.imaging.samples.sample_storage import are_words
@@ -235,15 +236,21 @@ def _frames(
         elif described.photometric in _GRAY:
             values, remarks = stored_values(samples, described, syntax, precision)
             check_rows(values, source)
+            remarks = (*remarks, *_cut_off(values, syntax))
             transform = grayscale_transform_of(dataset, index, source)
             yield _gray(transform, values, levels, source)._replace(remarks=remarks)
         else:
             colors = _colors(samples, described.photometric, dataset, source)
             gray = luma(colors)
             check_rows(gray, source)
-            yield Plane(finite(gray, source), color=color_of(colors))
+            yield Plane(finite(gray, source), _cut_off(gray, syntax), color_of(colors))
     if count < described.frames:
         raise CorruptInputError(f"{source}: damaged DICOM ({count} of {described.frames} frames)")
+
+
+def _cut_off(values: NDArray[Any], syntax: UID) -> tuple[str, ...]:
+    """A note where the file ends early; a damaged codestream cannot be decoded."""
+    return (CUT_OFF,) if not syntax.is_encapsulated and is_cut_off(values) else ()
 
 
 def _gray(

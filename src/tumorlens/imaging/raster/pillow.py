@@ -22,6 +22,7 @@ from tumorlens.errors import (
 from tumorlens.imaging.image import MedicalImage
 from tumorlens.imaging.limits import MAX_SIDE, check_sides, check_volume
 from tumorlens.imaging.raster import deep, tiff
+from tumorlens.imaging.samples.cut_off import CUT_OFF, is_cut_off
 from tumorlens.imaging.samples.gray import (
     Color,
     Samples,
@@ -171,8 +172,10 @@ def _decode_page(image: Image.Image) -> _Decoded:
     swapped = _in_other_order(loaded)
     samples = samples if swapped is None else swapped
     samples = _invert(samples, bit_depth) if inverted else samples
-    notes = () if swapped is None else (SWAPPED,)
-    return _Decoded(samples, bit_depth, mode, notes, _color(loaded))
+    decoded = _Decoded(samples, bit_depth, mode, color=_color(loaded))
+    # Other formats of damaged files cannot be decoded.
+    cut_off = image.format == "TIFF" and is_cut_off(samples)
+    return decoded.noted("" if swapped is None else SWAPPED, CUT_OFF if cut_off else "")
 
 
 def _color(image: Image.Image) -> Color:

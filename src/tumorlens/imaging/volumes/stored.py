@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tumorlens.errors import BlankImageError
 from tumorlens.imaging.inflate import Inflated
+from tumorlens.imaging.samples.cut_off import CUT_OFF, is_cut_off
 from tumorlens.imaging.samples.gray import finite, luma, without_value
 from tumorlens.imaging.samples.label_map import check_no_computed_map, check_no_label_map
 from tumorlens.imaging.samples.row_length import check_planes
@@ -64,7 +65,7 @@ def gray_of(channels: NDArray[np.generic]) -> NDArray[np.float32]:
 def checked(
     values: NDArray[np.float32], source: str, volumes: int
 ) -> tuple[NDArray[np.float32], list[str]]:
-    """``values`` (X, Y, Z), the first of ``volumes``, with finite ones only; a note of the others.
+    """``values`` (X, Y, Z), the first of ``volumes``, with finite ones only; notes on the others.
 
     Before they are cut, as that may interpolate between labels. Raises ``BlankImageError``,
     ``CorruptInputError`` for exchanged rows and columns, and ``UnsupportedFormatError`` for a
@@ -75,10 +76,11 @@ def checked(
         raise BlankImageError(
             f"{source}: the first of {volumes} volumes is blank; save another one as its own file"
         )
-    check_planes(voxels.transpose(2, 1, 0), source)
+    planes = voxels.transpose(2, 1, 0)
+    check_planes(planes, source)
     check_no_label_map(voxels, source)
     check_no_computed_map(voxels, source)
-    return voxels, without_value(values)
+    return voxels, [*without_value(values), *([CUT_OFF] if is_cut_off(planes) else [])]
 
 
 def first_of(volumes: int) -> list[str]:
