@@ -91,6 +91,26 @@ def test_files_of_one_uid_and_other_pixels_are_told(
     assert (SAME_UID in image.notes) == bool(other)
 
 
+def test_an_intact_copy_of_damaged_files_is_used(
+    tmp_path: Path, write_series: WriteSeries, write_dicom: Write, head: Gray
+) -> None:
+    """Wherever it lies; the damage is told once, and files that are all damaged are one input."""
+    intact = write_series(4)
+    damaged = [data[: len(data) // 2] for data in intact]
+    for folders in (("a", "b"), ("b", "a")):
+        at = tmp_path / folders[0]
+        place(at / folders[0], intact)
+        place(at / folders[1], damaged[:3])
+        study = read_study(at)
+        (image,) = study.images
+        assert image.depth == 4
+        assert not any("repeat" in note or note == SAME_UID for note in image.notes)
+        ((_, error),) = study.failures
+        assert "2 more files" in str(error)
+    both = read_study(place(tmp_path / "both", [damaged[0], damaged[0][:-100]]))
+    assert (both.images, kinds(both.failures)) == ([], ["corrupt"])
+
+
 def test_two_series_images_and_other_things(
     tmp_path: Path, head: Gray, write_series: WriteSeries, write_dicom: Write
 ) -> None:

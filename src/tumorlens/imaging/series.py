@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import BinaryIO, Final
 
 import msgspec
@@ -16,6 +15,7 @@ from tumorlens.errors import InputError, LimitExceededError, MissingInputError, 
 from tumorlens.imaging.archive import Archive
 from tumorlens.imaging.dicom.header import Header, Membership, header_of, read_membership
 from tumorlens.imaging.dicom.parse import parse
+from tumorlens.imaging.dicom.pixels import Levels, read_frames
 from tumorlens.imaging.dicom.reader import Location, name_of, read_stack
 from tumorlens.imaging.dicom.tags import number, text, whole
 from tumorlens.imaging.facts import DEFAULT_PLANE, AcquisitionFacts, Vector
@@ -179,9 +179,8 @@ def _group(
         what = f"{named - others} of {named} files that the DICOM directory names are missing"
         failures.append((directory, MissingInputError(f"{directory}: {what}")))
     split_up = [part for files in headers.values() for part in apart(files)]
-    noted = (_with_uid_notes(files, open_) for files in joined(split_up))
-    series = list(chain.from_iterable(_series(files, archive) for files in noted))
-    return Grouped(series, failures, skipped, own)
+    series, damaged = _all_series(joined(split_up), archive, open_)
+    return Grouped(series, [*failures, *damaged], skipped, own)
 
 
 @dataclass
@@ -207,33 +206,43 @@ class _Concatenation:
         return self.first, MissingInputError(f"{self.first}: {what}")
 
 
-def _once(errors: Sequence[tuple[str, NotMRError]]) -> tuple[str, InputError]:
-    """One refusal for a series of another modality, not one for each of its files."""
+def _once(errors: Sequence[tuple[str, InputError]]) -> tuple[str, InputError]:
+    """One error for the files of a series that cannot be used for the same reason."""
     path, first = errors[0]
     if len(errors) == 1:
         return path, first
     others = counted(len(errors) - 1, "more file")
-    return path, NotMRError(f"{first} (the same holds for {others} of the series)")
+    return path, type(first)(f"{first} (the same holds for {others} of the series)")
 
 
-def _with_uid_notes(
+def _without_damaged_copies(
     headers: Sequence[Header], open_: Callable[[Location], BinaryIO]
-) -> list[Header]:
-    """``headers``, with a note on those of one SOP Instance UID and position, but other pixels.
+) -> tuple[list[Header], Failures]:
+    """``headers`` without the damaged files of which there is an intact copy, and their error.
 
+    Copies have one SOP Instance UID and position. If they have other pixels, they get a note.
     Without the position, each file of a series that was made anonymous with one UID would be noted.
     """
     by_uid: dict[tuple[str | None, Vector | None], list[Location]] = {}
     for header in headers:
         by_uid.setdefault(_uid_and_position(header), []).append(_key(header))
-    conflicting = {
-        key
-        for key, locations in by_uid.items()
-        if key[0] and len(locations) > 1 and len({_pixels(at, open_) for at in locations}) > 1
-    }
-    return [
-        _noted(header) if _uid_and_position(header) in conflicting else header for header in headers
+    conflicting: set[tuple[str | None, Vector | None]] = set()
+    damaged: dict[Location, InputError] = {}
+    for key, locations in by_uid.items():
+        if not key[0] or len(locations) < 2 or _are_copies(locations, open_):
+            continue
+        errors = {at: error for at in locations if (error := _damage(at, open_)) is not None}
+        left = [at for at in locations if at not in errors] or locations
+        damaged |= errors if left is not locations else {}
+        if not _are_copies(left, open_):
+            conflicting.add(key)
+    noted = [
+        _noted(header) if _uid_and_position(header) in conflicting else header
+        for header in headers
+        if _key(header) not in damaged
     ]
+    failures = [(name_of(at), error) for at, error in damaged.items()]
+    return noted, [_once(failures)] if failures else []
 
 
 def _uid_and_position(header: Header) -> tuple[str | None, Vector | None]:
@@ -249,6 +258,10 @@ def _noted(header: Header) -> Header:
     return msgspec.structs.replace(header, frames=frames)
 
 
+def _are_copies(locations: Sequence[Location], open_: Callable[[Location], BinaryIO]) -> bool:
+    return len({_pixels(at, open_) for at in locations}) == 1
+
+
 def _pixels(location: Location, open_: Callable[[Location], BinaryIO]) -> str:
     """A hash of the stored pixels of a file; empty where they cannot be read."""
     try:
@@ -257,6 +270,32 @@ def _pixels(location: Location, open_: Callable[[Location], BinaryIO]) -> str:
     except InputError:
         return ""
     return hashlib.sha256(dataset.get("PixelData") or b"").hexdigest()
+
+
+def _damage(location: Location, open_: Callable[[Location], BinaryIO]) -> InputError | None:
+    """The first error of the pixels of a file; None where all of them can be read."""
+    name = name_of(location)
+    try:
+        with open_(location) as stream:
+            dataset = parse(stream, name)
+        frames = list(read_frames(dataset, name, Levels(windowed=False)))
+    except InputError as error:
+        return error
+    return next((frame for frame in frames if isinstance(frame, InputError)), None)
+
+
+def _all_series(
+    parts: Sequence[Sequence[Header]],
+    archive: Archive | None,
+    open_: Callable[[Location], BinaryIO],
+) -> tuple[list[Series], Failures]:
+    series: list[Series] = []
+    failures: Failures = []
+    for headers in parts:
+        usable, damaged = _without_damaged_copies(headers, open_)
+        series.extend(_series(usable, archive))
+        failures.extend(damaged)
+    return series, failures
 
 
 def _series(headers: Sequence[Header], archive: Archive | None) -> Iterable[Series]:
