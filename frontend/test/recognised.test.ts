@@ -11,6 +11,8 @@ interface Table {
   descriptions: [string, string, boolean][];
   localizers: [string, string, boolean][];
   body_parts: [string, boolean][];
+  /** Keyword of an element, its value, and the part of the body that it names. */
+  described_parts: [string, string, string][];
   /** Modality, SOP class, and what becomes of it. */
   kinds: [string, string, "read" | "noted" | "not MR" | "no image"][];
 }
@@ -28,6 +30,10 @@ async function told(imageType: string, elements: Element[]) {
   return { notes, outsideTraining: origin!.outsideTraining };
 }
 
+const DESCRIPTIONS: Record<string, [number, number]> = {
+  SeriesDescription: [0x0008, 0x103e], ProtocolName: [0x0018, 0x1030], PerformedProcedureStepDescription: [0x0040, 0x0254],
+  StudyDescription: [0x0008, 0x1030], RequestedProcedureDescription: [0x0032, 0x1060],
+};
 const description = (words: string): Element => [0x0008, 0x103e, "LO", words];
 const expected = (isTold: boolean, note: unknown) => ({ notes: isTold ? [note] : [], outsideTraining: isTold });
 
@@ -59,6 +65,18 @@ describe("images that were not acquired for diagnosis are told", () => {
 
   test.each(table.body_parts)("of body part %s: %s", async (part, isTold) => {
     expect(await told("ORIGINAL\\PRIMARY\\M", [[0x0018, 0x0015, "CS", part]])).toEqual(expected(isTold, `the file states another part of the body (${part})`));
+  });
+
+  test.each(table.described_parts)("%s %s: %s", async (keyword, words, named) => {
+    const stated = await told("ORIGINAL\\PRIMARY\\M", [[...DESCRIPTIONS[keyword], "LO", words]]);
+    expect(stated).toEqual(expected(named !== "", `the file states another part of the body (${named})`));
+    const withPart: Element[] = [[...DESCRIPTIONS[keyword], "LO", words], [0x0018, 0x0015, "CS", "HEAD"]];
+    expect(await told("ORIGINAL\\PRIMARY\\M", withPart)).toEqual(expected(false, ""));
+  });
+
+  test("a calibration", async () => {
+    const note = "the image is a calibration, which the network was not trained on";
+    expect(await told("ORIGINAL\\PRIMARY\\M", [description("ASSET Calibration")])).toEqual(expected(true, note));
   });
 
   test("a mosaic of many slices is refused, not answered as one", async () => {

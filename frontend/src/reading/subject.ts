@@ -12,16 +12,23 @@ const COMPUTED = new Set([
 const NAMES = new Set([
   "ADC", "EADC", "COLFA", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "MTT", "TTP", "TMAX",
   "MIP", "MINIP", "SUBTRACTION", "SUBTRAKTION", "SUBTRACTED", "DADC", "APPARENT", "KTRANS",
+  "FRACTIONAL", "ANISO", "ANISOTROPY", "BLOOD",
 ]);
 /** Words for coarse images that later series are planned on. */
 const LOCALIZERS = new Set(["LOC", "LOCALISER", "LOCALISERS", "LOCALIZER", "LOCALIZERS", "SCOUT", "SCOUTS", "SURVEY"]);
-const HEAD = new Set(["HEAD", "BRAIN", "SKULL"]);
+const HEAD = new Set([
+  "BRAIN", "CEREBRAL", "CEREBRO", "CRANE", "CRANEO", "CRANIAL", "CRANIUM", "ENCEFALO", "HEAD", "HIRN", "IAC", "KOPF", "NEURO", "ORBIT",
+  "ORBITS", "PITUITARY", "SCHADEL", "SELLA", "SKULL", "TETE",
+]);
 /** Parts of the body of which no slice shows the brain. */
 const ELSEWHERE = new Set([
-  "ABDOMEN", "ANKLE", "ARM", "BREAST", "BWS", "CALF", "CHEST", "ELBOW", "EXTREMITY", "FEMUR", "FETUS", "FOOT", "FOREARM",
-  "HAND", "HEART", "HIP", "HUMERUS", "HWS", "KIDNEY", "KNEE", "LEG", "LIVER", "LUMBAR", "LWS", "NECK", "PANCREAS", "PELVIS",
-  "PROSTATE", "SACRUM", "SHOULDER", "THIGH", "THORAX", "UTERUS", "WRIST",
+  "ABDOMEN", "ANKLE", "ARM", "BECKEN", "BREAST", "BWS", "CALF", "CHEST", "COLUMNA", "ELBOW", "EPAULE", "EXTREMITY", "FEMUR", "FETUS",
+  "FOOT", "FOREARM", "GENOU", "HALS", "HAND", "HEART", "HIP", "HOMBRO", "HUMERUS", "HWS", "KIDNEY", "KNEE", "KNIE", "LEG", "LIVER",
+  "LUMBAR", "LWS", "NECK", "PANCREAS", "PELVIS", "PROSTATE", "RACHIS", "RODILLA", "SACRUM", "SCHULTER", "SHOULDER", "THIGH", "THORAX",
+  "UTERUS", "WRIST",
 ]);
+/** SeriesDescription, ProtocolName, PerformedProcedureStepDescription, StudyDescription, RequestedProcedureDescription. */
+const DESCRIPTIONS = ["x0008103e", "x00181030", "x00400254", "x00081030", "x00321060"];
 
 /** Elements other than hydrogen whose nuclei are imaged. */
 const OTHER_NUCLEI = new Set(["C", "F", "HE", "LI", "NA", "O", "P", "XE"]);
@@ -30,7 +37,7 @@ const HUMAN = /\b(HUMAN|HOMO|MAN)\b/;
 
 /** That the file says it shows something else than the head of a person. */
 export function subjectNotes(set: DataSet): string[] {
-  const part = texts(set, "x00180015")[0] || codeMeaning(set, "x00082218");
+  const part = texts(set, "x00180015")[0] || codeMeaning(set, "x00082218") || describedPart(set);
   const species = text(set, "x00102201") || codeMeaning(set, "x00102202");
   const notes = part && isElsewhere(part) ? [`the file states another part of the body (${part})`] : [];
   if (species && !HUMAN.test(species.toUpperCase())) notes.push(`the file states another species (${species})`);
@@ -47,7 +54,7 @@ function codeMeaning(set: DataSet, sequence: string): string {
   return item ? text(item, "x00080104") : "";
 }
 
-/** That it was not acquired for diagnosis: a map, a projection or a localizer. */
+/** That it was not acquired for diagnosis: a map, a projection, a localizer... */
 export function purposeNotes(set: DataSet): string[] {
   const stated = texts(set, "x00080008").map((word) => word.toUpperCase());
   const described: string[] = text(set, "x0008103e").toUpperCase().match(/[A-Z0-9]+/g) ?? [];
@@ -59,6 +66,7 @@ export function purposeNotes(set: DataSet): string[] {
   return [
     ...computed.map((word) => `the image is computed from others (${word})`),
     ...localizer.map((word) => `the image is a localizer (${word})`),
+    ...(described.includes("CALIBRATION") ? ["the image is a calibration"] : []),
   ].map((kind) => `${kind}, which the network was not trained on`);
 }
 
@@ -67,8 +75,24 @@ function isComputed(word: string): boolean {
   return COMPUTED.has(plain) || plain.endsWith("MAP");
 }
 
+/** The first word for a part of the body other than the head, of what describes the series. */
+function describedPart(set: DataSet): string {
+  for (const tag of DESCRIPTIONS) {
+    const words = wordsOf(text(set, tag));
+    if (words.some((word) => HEAD.has(word))) return "";
+    const named = words.find(isElsewhere);
+    if (named !== undefined) return named;
+  }
+  return "";
+}
+
 function isElsewhere(part: string): boolean {
-  const words = part.toUpperCase().match(/[A-Z]+/g) ?? [];
+  const words = wordsOf(part);
   if (words.some((word) => HEAD.has(word))) return false;
   return words.some((word) => ELSEWHERE.has(word) || word.endsWith("SPINE"));
+}
+
+/** In capitals, without accents. */
+function wordsOf(stated: string): string[] {
+  return stated.toUpperCase().normalize("NFKD").replace(/\p{M}/gu, "").match(/[A-Z]+/g) ?? [];
 }

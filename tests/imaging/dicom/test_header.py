@@ -197,6 +197,39 @@ def test_other_parts_of_the_body_are_told(
     assert image.facts.outside_training == is_told
 
 
+@pytest.mark.parametrize(("keyword", "words", "named"), rows("described_parts"))
+@pytest.mark.parametrize("stated", ["", "HEAD"])
+def test_parts_of_the_body_that_only_a_description_names(
+    head: Gray, write_dicom: Write, keyword: str, words: str, named: str, stated: str
+) -> None:
+    image = reader.read_bytes(write_dicom(head, BodyPartExamined=stated, **{keyword: words}))
+    is_told = bool(named) and not stated
+    note = f"the file states another part of the body ({named})"
+    assert image.notes == ((note,) if is_told else ())
+    assert image.facts is not None
+    assert (image.facts.outside_training, image.facts.body_part) == (is_told, stated or None)
+
+
+def test_the_nearest_description_names_the_part(head: Gray, write_dicom: Write) -> None:
+    tags = {"StudyDescription": "Brain and C-Spine", "SeriesDescription": "sag T2 C-Spine"}
+    assert "(SPINE)" in reader.read_bytes(write_dicom(head, **tags)).notes[0]
+    tags = {"StudyDescription": "C-Spine", "SeriesDescription": "ax FLAIR brain"}
+    assert reader.read_bytes(write_dicom(head, **tags)).notes == ()
+
+
+@pytest.mark.parametrize(("words", "named"), [("Épaule droite", "EPAULE"), ("Schädel, HWS", "")])
+def test_words_with_accents(head: Gray, write_dicom: Write, words: str, named: str) -> None:
+    data = write_dicom(head, SpecificCharacterSet="ISO_IR 192", StudyDescription=words)
+    assert [f"({named})" in note for note in reader.read_bytes(data).notes] == [True] * bool(named)
+
+
+def test_calibrations_are_told(head: Gray, write_dicom: Write) -> None:
+    image = reader.read_bytes(write_dicom(head, SeriesDescription="ASSET Calibration"))
+    assert image.notes == ("the image is a calibration, which the network was not trained on",)
+    assert image.facts is not None
+    assert image.facts.outside_training
+
+
 @pytest.mark.parametrize(("of", "known"), [
     ("image_types", subject._COMPUTED), ("descriptions", subject._NAMES),
     ("localizers", subject._LOCALIZERS), ("body_parts", subject._ELSEWHERE),

@@ -1,6 +1,7 @@
 """What a DICOM file says it shows, where that is not what the network was trained on."""
 
 import re
+import unicodedata
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -20,25 +21,39 @@ _MAP: Final = "MAP"
 _NAMES: Final = frozenset({
     "ADC", "EADC", "COLFA", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "MTT", "TTP", "TMAX",
     "MIP", "MINIP", "SUBTRACTION", "SUBTRAKTION", "SUBTRACTED", "DADC", "APPARENT", "KTRANS",
+    "FRACTIONAL", "ANISO", "ANISOTROPY", "BLOOD",
 })  # fmt: skip
 """Words for maps and projections that a SeriesDescription has for nothing else: APPARENT of the
-diffusion coefficient. Each word that ends with MAP is one too."""
+diffusion coefficient, BLOOD of its flow. Each word that ends with MAP is one too."""
 _DERIVED: Final = "DERIVED"
 _LOCALIZERS: Final = frozenset({
     "LOC", "LOCALISER", "LOCALISERS", "LOCALIZER", "LOCALIZERS", "SCOUT", "SCOUTS", "SURVEY",
 })  # fmt: skip
 """Words for coarse images that later series are planned on: in ImageType, or in what vendors and
 hospitals write into SeriesDescription."""
-_HEAD: Final = frozenset({"HEAD", "BRAIN", "SKULL"})
+_CALIBRATION: Final = "CALIBRATION"
+"""In a SeriesDescription, of a coarse image by which later series are reconstructed."""
+_HEAD: Final = frozenset({
+    "BRAIN", "CEREBRAL", "CEREBRO", "CRANE", "CRANEO", "CRANIAL", "CRANIUM", "ENCEFALO", "HEAD",
+    "HIRN", "IAC", "KOPF", "NEURO", "ORBIT", "ORBITS", "PITUITARY", "SCHADEL", "SELLA", "SKULL",
+    "TETE",
+})  # fmt: skip
 _ELSEWHERE: Final = frozenset({
-    "ABDOMEN", "ANKLE", "ARM", "BREAST", "BWS", "CALF", "CHEST", "ELBOW", "EXTREMITY", "FEMUR",
-    "FETUS", "FOOT", "FOREARM", "HAND", "HEART", "HIP", "HUMERUS", "HWS", "KIDNEY", "KNEE", "LEG",
-    "LIVER", "LUMBAR", "LWS", "NECK", "PANCREAS", "PELVIS", "PROSTATE", "SACRUM", "SHOULDER",
+    "ABDOMEN", "ANKLE", "ARM", "BECKEN", "BREAST", "BWS", "CALF", "CHEST", "COLUMNA", "ELBOW",
+    "EPAULE", "EXTREMITY", "FEMUR", "FETUS", "FOOT", "FOREARM", "GENOU", "HALS", "HAND", "HEART",
+    "HIP", "HOMBRO", "HUMERUS", "HWS", "KIDNEY", "KNEE", "KNIE", "LEG", "LIVER", "LUMBAR", "LWS",
+    "NECK", "PANCREAS", "PELVIS", "PROSTATE", "RACHIS", "RODILLA", "SACRUM", "SCHULTER", "SHOULDER",
     "THIGH", "THORAX", "UTERUS", "WRIST",
 })  # fmt: skip
-"""Parts of the body (PS3.16 annex L; German for the spine) whose slices do not show the patient's
-brain."""
+"""Parts of the body (PS3.16 annex L; the most frequent ones in German, French and Spanish) whose
+slices do not show the patient's brain."""
 _SPINE: Final = "SPINE"
+_DESCRIPTIONS: Final = (
+    "SeriesDescription", "ProtocolName", "PerformedProcedureStepDescription", "StudyDescription",
+    "RequestedProcedureDescription",
+)  # fmt: skip
+"""Where a part of the body is named if no element for it is filled in; those of a study come last,
+as it may be of several parts."""
 _HUMAN: Final = frozenset({"HUMAN", "HOMO", "MAN"})
 """Words for our own species: "Homo sapiens" in DICOM's codes (PS3.16 CID 7454)."""
 _OTHER_NUCLEI: Final = frozenset({"C", "F", "HE", "LI", "NA", "O", "P", "XE"})
@@ -48,7 +63,7 @@ _OF_QUALITY: Final = ("YES", "BOTH")
 
 
 def purpose_notes(dataset: Dataset, frame: int) -> list[str]:
-    """Notes where ``frame`` is not for diagnosis: a map, a projection or a localizer."""
+    """Notes where ``frame`` is not for diagnosis: a map, a projection, a localizer..."""
     stated = image_type(dataset, frame)
     described = re.findall("[A-Z0-9]+", (text(dataset, "SeriesDescription") or "").upper())
     computed = [word for word in stated if _is_computed(word)]
@@ -58,6 +73,7 @@ def purpose_notes(dataset: Dataset, frame: int) -> list[str]:
     kinds = [
         *(f"the image is computed from others ({word})" for word in computed),
         *(f"the image is a localizer ({word})" for word in localizer),
+        *(["the image is a calibration"] if _CALIBRATION in described else []),
     ]
     return [f"{kind}, which the network was not trained on" for kind in kinds]
 
@@ -70,6 +86,7 @@ def _is_computed(word: str) -> bool:
 def subject_notes(dataset: Dataset) -> list[str]:
     """Notes where the file states something other than the head of a person."""
     part, species = body_part(dataset), _species(dataset)
+    part = _described_part(dataset) if part is None else part
     notes = []
     if part is not None and _is_elsewhere(part):
         notes.append(f"the file states another part of the body ({part})")
@@ -99,8 +116,25 @@ def body_part(dataset: Dataset) -> str | None:
     return text(regions[0], "CodeMeaning") if regions else None
 
 
+def _described_part(dataset: Dataset) -> str | None:
+    """The first word for a part of the body other than the head, of what describes the series."""
+    for keyword in _DESCRIPTIONS:
+        words = _words(text(dataset, keyword) or "")
+        if _HEAD.intersection(words):
+            return None
+        if named := [word for word in words if _is_elsewhere(word)]:
+            return named[0]
+    return None
+
+
 def _is_elsewhere(part: str) -> bool:
-    words = set(re.findall("[A-Z]+", part.upper()))
-    if words & _HEAD:
+    words = _words(part)
+    if _HEAD.intersection(words):
         return False
     return any(word in _ELSEWHERE or word.endswith(_SPINE) for word in words)
+
+
+def _words(stated: str) -> list[str]:
+    """In capitals, without accents."""
+    plain = unicodedata.normalize("NFKD", stated.upper())
+    return re.findall("[A-Z]+", "".join(char for char in plain if not unicodedata.combining(char)))
