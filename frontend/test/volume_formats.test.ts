@@ -169,6 +169,17 @@ describe("one volume is the same slices", () => {
   });
 });
 
+describe("NIfTI of several volumes", () => {
+  test("along the first dimension is refused", async () => {
+    const data = nifti();
+    const view = new DataView(data.buffer);
+    [4, 2, 40, 36, 17].forEach((side, place) => view.setInt16(40 + 2 * place, side, true));
+    expect(await refusal(data)).toBe(
+      "unsupported_format: the first of the dimensions (2, 40, 36, 17) seems to be of channels or time points, not of voxels; save each volume as its own file",
+    );
+  });
+});
+
 describe("MGH", () => {
   test("of several frames the first is read", async () => {
     expect(await notes(mgh({ dims: [...SHAPE, 3] }))).toEqual(["the first of 3 volumes is read"]);

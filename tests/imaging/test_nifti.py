@@ -156,6 +156,13 @@ def test_the_first_volume_of_four_dimensions(ras: Volume) -> None:
         read(save(np.stack([0 * ras, ras], axis=-1)))
 
 
+@pytest.mark.parametrize("count", [1, 2, 4, 8])
+def test_volumes_along_the_first_dimension_are_refused(ras: Volume, count: int) -> None:
+    """As arrays of training programs have them: one slice of each would be read."""
+    with pytest.raises(UnsupportedFormatError, match="channels or time points"):
+        read(save(np.stack([ras] * count)))
+
+
 def test_volumes_of_one_slice_each_are_slices(ras: Volume) -> None:
     image = read(save(np.rint(ras)[:, :, None, :]))
     np.testing.assert_array_equal(image.pixels, read(save(np.rint(ras))).pixels)
