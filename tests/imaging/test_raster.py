@@ -212,6 +212,19 @@ def test_an_animation_is_a_stack(head: Gray, kind: str) -> None:
     assert image.notes == ("the 4 images of an animation are read as slices",)
 
 
+def test_the_image_instead_of_an_animation_is_no_frame(head: Gray) -> None:
+    """PNG may begin with an image for programs that show no animations."""
+    frames = [head, 255 - head, head // 2]
+    for count in (3, 1):
+        others = [Image.fromarray(frame) for frame in frames[:count]]
+        other = Image.fromarray(np.zeros_like(head))
+        data = pillow(other, "PNG", save_all=True, default_image=True, append_images=others)
+        image = reader.read_bytes(data)
+        np.testing.assert_array_equal(image.pixels, frames if count > 1 else head)
+        told = ("the 3 images of an animation are read as slices",)
+        assert image.notes == (told if count > 1 else ())
+
+
 def test_an_animation_in_colour_or_with_holes_is_read_as_it_is_shown(head: Gray) -> None:
     """A palette for each image, and images that only state what differs from the one before."""
     colors = np.stack([head, head, head // 2], axis=2)
@@ -329,6 +342,39 @@ def test_tiff_of_other_samples_names_them(
 ) -> None:
     with pytest.raises(UnsupportedFormatError, match=f"samples of type {kind} are not supported"):
         pixels(write_tiff(head.astype(kind), order=order))
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "photometric"),
+    [("uint16", 2, 1), ("float32", 2, 1), ("float32", 3, 2), ("uint8", 3, 1), ("uint8", 24, 1)],
+)
+def test_tiff_of_several_samples_a_pixel_that_are_not_read(
+    head: Gray,
+    write_tiff: Callable[..., bytes],
+    capfd: pytest.CaptureFixture[str],
+    kind: str,
+    count: int,
+    photometric: int,
+) -> None:
+    samples = np.stack([head] * count, axis=-1).astype(kind)
+    words = f"samples of type {count} x {kind} are not supported; save them as gray"
+    with pytest.raises(UnsupportedFormatError, match=words):
+        pixels(write_tiff(samples, photometric=photometric))
+    assert capfd.readouterr().err == ""
+
+
+def test_tiff_of_pages_that_are_volumes(head: Gray) -> None:
+    data = pillow(Image.fromarray(head), "TIFF", tiffinfo={32997: 4})
+    with pytest.raises(UnsupportedFormatError, match="a page of 4 slices is not supported"):
+        reader.read_bytes(data)
+
+
+def test_jpeg_of_another_kind_says_what_to_do(head: Gray) -> None:
+    data = pillow(Image.fromarray(head), "JPEG")
+    at = data.index(b"\xff\xc0")
+    of_12_bits = data[: at + 4] + b"\x0c" + data[at + 5 :]
+    with pytest.raises(CorruptInputError, match=r"not of 8 bits, .* save it as PNG"):
+        reader.read_bytes(of_12_bits)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -42,20 +42,22 @@ def shared(context: _Context) -> _Context:
 @shared
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence warnings, and pydicom's log, while any thread decodes.
+    """Silence warnings, and the logs of pydicom and of Pillow's TIFF, while any thread decodes.
 
     Pillow warns of large images, pydicom of nearly every unusual value, which it quotes: a log
     must not contain what may be a patient's name.
     """
-    log = logging.getLogger("pydicom")
-    before = log.disabled
+    logs = [logging.getLogger(name) for name in ("pydicom", "PIL.TiffImagePlugin")]
+    before = [log.disabled for log in logs]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        log.disabled = True
+        for log in logs:
+            log.disabled = True
         try:
             yield
         finally:
-            log.disabled = before
+            for log, disabled in zip(logs, before, strict=True):
+                log.disabled = disabled
 
 
 @contextmanager

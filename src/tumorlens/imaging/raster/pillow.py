@@ -53,6 +53,8 @@ _PHOTOMETRIC: Final = 262
 _WHITE_IS_ZERO: Final = 0
 _NEUTRAL: Final = 128
 """What both chrominances of gray are in a JPEG of 8 bits (ITU-T T.871)."""
+_VARIANTS: Final = {"jpeg": "not of 8 bits, lossless or JPEG-LS; save it as PNG"}
+"""What is not read of formats that have such variants, and what to do."""
 _KEY: Final = "transparency"
 _FEW_BITS: Final = {"L;2": 85, "L;4": 17}
 """Pillow's names of gray samples of 2 and 4 bits, and what they are multiplied by."""
@@ -113,11 +115,10 @@ def _unidentified(data: bytes, kind: str, source: str) -> InputError:
     if kind == "tiff" and (samples := tiff.unread_samples(data)):
         return UnsupportedFormatError(
             f"{source}: TIFF samples of type {samples} are not supported; "
-            "save them as uint16 or float32"
+            "save them as gray of uint16 or float32"
         )
-    return CorruptInputError(
-        f"{source}: starts like {kind}, but is damaged or of an unsupported variant"
-    )
+    variant = _VARIANTS.get(kind, "of an unsupported variant")
+    return CorruptInputError(f"{source}: starts like {kind}, but is damaged or {variant}")
 
 
 def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
@@ -128,6 +129,7 @@ def _decode(open_: Callable[[], Image.Image], source: str) -> _Decoded:
                 "made from"
             )
         check_sides(*image.size, source)
+        tiff.check_depth(image, source)
         pages, smaller = _pages(image, source)
         pages, left_out = tiff.first_volume(image, pages, source)
         if deep.is_deep(image):
@@ -243,8 +245,10 @@ def _pages(image: Image.Image, source: str) -> tuple[list[int], str]:
     if image.format not in _STACKS or (count := getattr(image, "n_frames", 1)) == 1:
         return [0], ""
     check_volume((count, 1, 1), source)
+    # The image that programs without animations show is not always one of its frames.
+    first = int(bool(getattr(image, "default_image", False)))
     sizes: dict[int, tuple[int, int]] = {}
-    for page in range(count):
+    for page in range(first, count):
         image.seek(page)
         if not getattr(image, "tag_v2", {}).get(_NEW_SUBFILE_TYPE, 0) & _REDUCED_COPY:
             sizes[page] = image.size
@@ -279,7 +283,8 @@ def _notes(image: Image.Image) -> tuple[str, ...]:
     """
     count = getattr(image, "n_frames", 1)
     if image.format in _ANIMATIONS and count > 1:
-        return (f"the {count} images of an animation are read as slices",)
+        frames = count - bool(getattr(image, "default_image", False))
+        return (f"the {frames} images of an animation are read as slices",) if frames > 1 else ()
     if image.format in _STACKS or count == 1:
         return ()
     return (f"the first of {count} images in the file is read",)

@@ -22,7 +22,13 @@ _READ: Final = frozenset(
     {(1, 1), (2, 1), (4, 1), (8, 1), (8, 2), (16, 1), (16, 2), (32, 2), (32, 3)}
 )
 """Bits and format of the samples that are read, in either byte order."""
+_READ_COLORS: Final = frozenset({(8, 1), (16, 1)})
+"""The same of several samples a pixel."""
+_IMAGE_DEPTH: Final = 32997
 _COMPRESSION: Final = 259
+_PHOTOMETRIC: Final = 262
+_GRAY: Final = (0, 1)
+"""White or black is zero."""
 _UNREAD: Final = {
     6: "old-style JPEG", 9: "JBIG", 10: "JBIG", 22610: "JPEG XR", 32909: "PixarLog",
     33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000", 34661: "JBIG", 34676: "SGI LogLuv",
@@ -61,17 +67,23 @@ def unread_compression(data: bytes, error: Exception) -> str:
 def unread_samples(data: bytes) -> str:
     """The type of samples that are not read, such as ``float64``; empty where they are read.
 
-    Empty for damaged bytes too.
+    Of several samples a pixel their number comes first. Empty for damaged bytes too.
     """
     try:
         directory = _first_directory(data)
+        count = int(directory.get(_SAMPLES_PER_PIXEL, 1))
         bits = directory[_BITS_PER_SAMPLE][0]
         sample_format = directory.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0]
     except Exception:  # as above
         return ""
-    if (bits, sample_format) in _READ or sample_format not in _FORMATS or not isinstance(bits, int):
+    if sample_format not in _FORMATS or not isinstance(bits, int):
         return ""
-    return f"{_FORMATS[sample_format]}{bits}"
+    is_color = directory.get(_PHOTOMETRIC) not in _GRAY
+    read = _READ if count == 1 else _READ_COLORS if is_color else frozenset()
+    if (bits, sample_format) in read:
+        return ""
+    several = f"{count} x " if count > 1 else ""
+    return f"{several}{_FORMATS[sample_format]}{bits}"
 
 
 def _first_directory(data: bytes) -> ImageFileDirectory_v2:
@@ -83,6 +95,15 @@ def _first_directory(data: bytes) -> ImageFileDirectory_v2:
     stream.seek(directory.next)
     directory.load(stream)
     return directory
+
+
+def check_depth(image: Image.Image, source: str) -> None:
+    """Raise ``UnsupportedFormatError`` where a page is a volume, whose first slice Pillow reads."""
+    depth = getattr(image, "tag_v2", {}).get(_IMAGE_DEPTH, 1)
+    if depth != 1:
+        raise UnsupportedFormatError(
+            f"{source}: a page of {depth} slices is not supported; save each slice as a page"
+        )
 
 
 def expect_native_order(image: Image.Image) -> None:
