@@ -49,6 +49,12 @@ describe("DICOM", () => {
     await expect(readDicom("a", data)).rejects.toMatchObject({ kind: "unsupported_format", message: `pixels are ${samples} x ${photometric}` });
   });
 
+  test("a palette for colours on gray is left to the server", async () => {
+    const palette: Element[] = [[0x0008, 0x9205, "CS", "COLOR"], [0x0028, 0x1101, "US", "\0\u0001\u00c8\0\u0010\0"]];
+    await expect(readDicom("a", gray("MR", palette))).rejects.toMatchObject({ kind: "server_only" });
+    expect((await readDicom("a", gray("MR", palette.slice(1)))).notes).toEqual([]);
+  });
+
   test("samples of no stated width have 16 bits", async () => {
     const described = { height: SIDE, width: SIDE, samples: 1, photometric: "MONOCHROME2", allocated: 16, stored: 12 };
     const words = Uint8Array.from({ length: 2 * SIDE * SIDE }, (_, at) => (at % 2 ? 1 : RAMP[at / 2]));

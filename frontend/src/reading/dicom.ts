@@ -110,7 +110,8 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   if (!set.elements.x7fe00010) throw new InputError("unsupported_format", "DICOM without pixels");
   checkSides(width, height);
   if (depth < 1 || depth > MAX_FRAMES) throw new InputError("limit", `${depth} frames`);
-  if (SERVER_ONLY.some((tag) => set.elements[tag])) {
+  const hasColors = ["COLOR", "MIXED"].includes(text(set, "x00089205")) && (set.uint16("x00281101", 1) ?? 0) > 0;
+  if (hasColors || SERVER_ONLY.some((tag) => set.elements[tag])) {
     throw new InputError("server_only", "DICOM with look-up tables or functional groups; use the server instead");
   }
   const { pixels, levels, color, notes } = await frames(set, depth, height, width);

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-from tumorlens.errors import CorruptInputError
+from tumorlens.errors import CorruptInputError, UnsupportedFormatError
 from tumorlens.imaging import reader
 from tumorlens.imaging.dicom.grayscale import Window
 
@@ -276,3 +276,21 @@ def test_a_window_as_wide_as_a_thousand_heads(head: Gray, write_dicom: Write) ->
     image = reader.read_bytes(write_dicom(head, WindowCenter="100", WindowWidth="1000000"))
     np.testing.assert_array_equal(image.pixels, head)
     assert image.notes == ("the file's window hides everything and is not used",)
+
+
+@pytest.mark.parametrize("presentation", ["COLOR", "MIXED", "MONOCHROME", None])
+@pytest.mark.parametrize("first", [0, 4096])
+def test_colours_on_a_gray_image_are_refused(
+    head: Gray, write_dicom: Write, presentation: str | None, first: int
+) -> None:
+    """Values from the first one of a supplemental palette on: a map of activation, for example."""
+    palette = [256, first, 16]
+    stated = {"PixelPresentation": presentation, "RedPaletteColorLookupTableDescriptor": palette}
+    plain, colored = head.astype(np.uint16), head.astype(np.uint16)
+    colored[90:110, 80:100] = 4196
+    np.testing.assert_array_equal(gray(write_dicom(plain, **stated)), plain)
+    if presentation in ("COLOR", "MIXED") and first:
+        with pytest.raises(UnsupportedFormatError, match="a map in colours on it"):
+            gray(write_dicom(colored, **stated))
+    else:
+        assert gray(write_dicom(colored, **stated)).shape == head.shape

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from tumorlens.errors import CorruptInputError, InputError
+from tumorlens.errors import CorruptInputError, InputError, UnsupportedFormatError
 from tumorlens.imaging.dicom.tags import (
     element,
     functional_group,
     is_stated,
     items,
     number,
+    numbers,
     text,
     whole,
 )
@@ -21,6 +22,8 @@ from tumorlens.imaging.samples.gray import LARGEST
 
 Floats = NDArray[np.float32]
 _LUT_ENTRIES: Final = 65536
+_WITH_COLORS: Final = ("COLOR", "MIXED")
+"""Values of PixelPresentation."""
 _MARGIN: Final = 0.1
 """Part of the range of values at either end that does not count as head."""
 _ENDS: Final = (0.002, 0.998)
@@ -143,6 +146,25 @@ def grayscale_transform_of(dataset: Dataset, frame: int, source: str) -> Graysca
         inverted=_is_inverted(dataset),
         stored_range=(-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1),
     )
+
+
+def check_no_colors(
+    dataset: Dataset, frame: int, stored: NDArray[np.integer[Any]], source: str
+) -> None:
+    """Raise ``UnsupportedFormatError`` where stored values stand for colours on the gray image.
+
+    With a supplemental palette (C.7.6.19) values from its first one on are colours, such as those
+    of a map of activation. What they cover is not known.
+    """
+    kind = functional_group(dataset, frame, "MRImageFrameTypeSequence")
+    shown = text(kind, "PixelPresentation") or text(dataset, "PixelPresentation")
+    palette = numbers(element(dataset, "RedPaletteColorLookupTableDescriptor"), 3)
+    if shown not in _WITH_COLORS or palette is None or palette[1] <= 0:
+        return
+    if (stored >= palette[1]).any():
+        raise UnsupportedFormatError(
+            f"{source}: a gray image with a map in colours on it; export it without the map"
+        )
 
 
 def _is_inverted(dataset: Dataset) -> bool:

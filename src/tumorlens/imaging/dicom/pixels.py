@@ -30,7 +30,11 @@ from tumorlens.errors import (
 )
 from tumorlens.imaging.decoding import decoding
 from tumorlens.imaging.dicom import codestream, jpeg
-from tumorlens.imaging.dicom.grayscale import GrayscaleTransform, grayscale_transform_of
+from tumorlens.imaging.dicom.grayscale import (
+    GrayscaleTransform,
+    check_no_colors,
+    grayscale_transform_of,
+)
 from tumorlens.imaging.dicom.stored_values import SIGN_KNOWN, Description, stored_values
 from tumorlens.imaging.dicom.tags import frame_count, shape, text, whole
 from tumorlens.imaging.limits import check_volume
@@ -236,6 +240,7 @@ def _frames(
         elif described.photometric in _GRAY:
             values, remarks = stored_values(samples, described, syntax, precision)
             check_rows(values, source)
+            check_no_colors(dataset, index, values, source)
             remarks = (*remarks, *_cut_off(values, syntax))
             transform = grayscale_transform_of(dataset, index, source)
             yield _gray(transform, values, levels, source)._replace(remarks=remarks)
