@@ -1,10 +1,11 @@
-/** Images that are not one slice on dark air: inverted, several in one, colours, masks. `tumorlens/imaging/samples/layout.py`. */
+/** Images that are not one slice on dark air: inverted, several in one, colours, masks... `tumorlens/imaging/samples/layout.py`. */
 import { insideMargin } from "./margin";
 import { cut, type Plane, quantile } from "./preprocessing";
 
 export const VIVID = "is coloured all over, like a photograph or a computed map; give the gray image";
 export const INVERTED = "has a bright background, as inverted images do; invert it first";
 export const PANELS = "shows several images side by side; use one image at a time";
+export const LINES = "shows letters or lines, as a page or a graph does, not a slice of a head";
 export const LABELS = "has even areas of one brightness each: a mask or label map, not an image";
 
 const SIDE = 128;
@@ -21,6 +22,8 @@ const ALIKE = 0.75;
 const SMALL_PANEL = 0.12;
 const FILLED = 0.5;
 const SHAPES = [0.65, 1.6];
+const SOLID = 0.15;
+const SPARSE = 0.3;
 const EVEN = 0.9;
 
 /** Empty where nothing speaks against the image; a bright margin around it does not. */
@@ -30,7 +33,21 @@ export function refusalOf(plane: Plane): string {
   if (!gray) return "";
   if (isInverted(gray)) return INVERTED;
   if (areBeside(gray) || areBeside(transposed(gray))) return PANELS;
+  if (isOfLines(gray)) return LINES;
   return isEven(gray) && isEven(transposed(gray)) ? LABELS : "";
+}
+
+/** Whether hardly any of the tissue has tissue on all four sides. */
+function isOfLines({ pixels, height, width }: Plane): boolean {
+  let [count, inner] = [0, 0];
+  for (let at = 0; at < pixels.length; at++) {
+    if (pixels[at] <= TISSUE) continue;
+    count++;
+    const [row, column] = [Math.floor(at / width), at % width];
+    if (row === 0 || column === 0 || row === height - 1 || column === width - 1) continue;
+    if ([1, -1, width, -width].every((step) => pixels[at + step] > TISSUE)) inner++;
+  }
+  return count <= SPARSE * pixels.length && inner < SOLID * count;
 }
 
 /** Whether neighbours beside each other nearly all have the same value. */

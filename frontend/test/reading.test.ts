@@ -2,7 +2,7 @@
 import { encode } from "fast-png";
 import { gzipSync } from "fflate";
 import { describe, expect, test } from "vitest";
-import { INVERTED, PANELS, refusalOf, VIVID } from "../src/layout";
+import { INVERTED, LINES, PANELS, refusalOf, VIVID } from "../src/layout";
 import { planeOf } from "../src/items";
 import { isAnimated } from "../src/reading/animation";
 import { TINTED } from "../src/reading/gray";
@@ -88,6 +88,15 @@ describe("layout", () => {
     });
     expect(refusalOf({ height: SIDE, width: 1.5 * SIDE, pixels: unlike })).toBe(PANELS);
   });
+});
+
+test("pages of letters or lines are no heads", () => {
+  const strokes = Float32Array.from({ length: SIDE * SIDE }, (_, at) => {
+    const [row, column] = [Math.floor(at / SIDE), at % SIDE];
+    return row % 12 < 6 && (column * 7 + Math.floor(row / 12) * 5) % 11 < 4 && column > 4 ? 150 + ((at * at) % 97) : 0;
+  });
+  expect(refusalOf(plane(strokes))).toBe(LINES);
+  expect(refusalOf(plane(head().map((value, at) => (at % 7 ? value : 255))))).not.toBe(LINES);
 });
 
 describe("intensities", () => {

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from tumorlens.demo import phantoms
 from tumorlens.imaging import reader
@@ -73,6 +73,35 @@ def test_a_small_panel_beside_a_large_one_is_noticed(
         column = np.pad(small, ((above, len(one) - side - above), (0, 0)), mode="edge")
         pair = np.hstack([one, column])
         assert layout.refusal(pair if is_beside else pair.T) == layout.PANELS
+
+
+@pytest.mark.parametrize("size", [14, 20, 40, 90])
+@pytest.mark.parametrize("shape", [(512, 512), (1400, 1000), (600, 800)])
+def test_pages_of_letters_are_noticed(size: int, shape: tuple[int, int]) -> None:
+    """White on black, of which the network is sure that it shows no tumour."""
+    page = Image.new("L", shape[::-1])
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size)
+    for top in range(20, shape[0] - size, 2 * size):
+        draw.text((30, top), "History and findings of the examination " * 4, 255, font)
+    assert layout.refusal(np.asarray(page)) == layout.LINES
+
+
+def test_graphs_are_noticed() -> None:
+    page = Image.new("L", (600, 500))
+    draw = ImageDraw.Draw(page)
+    draw.line((60, 20, 60, 450, 580, 450), 255, 2)
+    draw.line([(x, 450 - 300 * np.exp(-(((x - 250) / 60) ** 2))) for x in range(60, 580)], 255, 2)
+    assert layout.refusal(np.asarray(page)) == layout.LINES
+
+
+def test_letters_on_a_head_and_noise_are_none_of_these(heads: list[Gray]) -> None:
+    for one in heads:
+        image = Image.fromarray(one)
+        text = "SERIES 5\n1960.01.01"
+        ImageDraw.Draw(image).text((4, 4), text, 255, ImageFont.load_default(20))
+        assert layout.refusal(np.asarray(image)) == ""
+    noise = np.random.default_rng(0).normal(100, 10, (256, 256)).clip(0, 255).astype(np.uint8)
+    assert layout.refusal(noise) == ""
 
 
 def test_what_lies_beside_a_head_is_no_panel(heads: list[Gray]) -> None:

@@ -1,4 +1,4 @@
-"""Images that are not one slice as a viewer shows it: inverted, several in one, colours, masks.
+"""Images that are not one slice as a viewer shows it: inverted, several in one, colours, masks...
 
 The network takes each for one head on dark air, and may be confident. Whoever sees the image
 sees at once what is wrong, so it is refused, with a word on what to do.
@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 VIVID: Final = "is coloured all over, like a photograph or a computed map; give the gray image"
 INVERTED: Final = "has a bright background, as inverted images do; invert it first"
 PANELS: Final = "shows several images side by side; use one image at a time"
+LINES: Final = "shows letters or lines, as a page or a graph does, not a slice of a head"
 LABELS: Final = "has even areas of one brightness each: a mask or label map, not an image"
 
 _SIDE: Final = 128
@@ -49,6 +50,11 @@ _FILLED: Final = 0.5
 """Least part of both that is tissue: of a head it is more, of a part of one mostly less."""
 _SHAPES: Final = (0.65, 1.6)
 """Heights of a head, in its widths."""
+_SOLID: Final = 0.15
+"""Part of the tissue that has tissue on all four sides: of 11,000 images of heads none is below
+0.38, of pages with letters up to a fifth of their width none is above 0.15."""
+_SPARSE: Final = 0.3
+"""Most of an image that letters and lines cover; noise covers more."""
 _EVEN: Final = 0.9
 """Part of the neighbours inside a mask that have the same value; of MR it is 0.3."""
 
@@ -67,6 +73,8 @@ def refusal(samples: Samples, color: Color = Color.GRAY) -> str:
     tissue = small > low + _TISSUE * (high - low)
     if _has_panels(tissue):
         return PANELS
+    if _is_of_lines(tissue):
+        return LINES
     return LABELS if evenness(small, tissue) >= _EVEN else ""
 
 
@@ -86,6 +94,14 @@ def _is_inverted(samples: Samples, low: float, high: float) -> bool:
     gray = _scaled(samples, low, high)
     white, black = float((gray >= 1 - _END).mean()), float((gray <= _END).mean())
     return white >= _MUCH_AIR and white >= _MORE_WHITE * black
+
+
+def _is_of_lines(tissue: NDArray[np.bool_]) -> bool:
+    """Whether hardly any of it lies within an area."""
+    inner = tissue[1:-1, 1:-1] & tissue[:-2, 1:-1] & tissue[2:, 1:-1]
+    inner &= tissue[1:-1, :-2] & tissue[1:-1, 2:]
+    count = int(np.count_nonzero(tissue))
+    return count <= _SPARSE * tissue.size and int(np.count_nonzero(inner)) < _SOLID * count
 
 
 def _scaled(samples: Samples, low: float, high: float) -> Floats:
