@@ -10,6 +10,7 @@ import {
   type Classified, failureOf, InputError, isFailure, isStudy, isVolume, type MedicalImage, locationsOf, type Result, type Stated,
   type StudyPrediction,
 } from "./types";
+import { notesOnTurns } from "./slices_in_turns";
 import { answerWhole, type Rules } from "./volume";
 
 const SLICES_A_REQUEST = 16;
@@ -46,7 +47,8 @@ function wholeInBrowser(name: string, image: MedicalImage, stated: Stated, answe
   const { headward, locations } = image;
   const slices = locateSlices(image);
   const isUprightAxial = upDirection(headward, locations.map(({ alongMm }) => alongMm)) !== 0;
-  return answerWhole({ name, locations, slices, isUprightAxial, stated }, answers, rules);
+  const noted = { ...stated, notes: [...stated.notes, ...notesOnTurns(image)] };
+  return answerWhole({ name, locations, slices, isUprightAxial, stated: noted }, answers, rules);
 }
 
 /** What the server says of the files of several items together. */

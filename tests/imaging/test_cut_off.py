@@ -41,6 +41,9 @@ def test_margins(head: Head) -> None:
     assert not is_cut_off(np.pad(stored[60:140], ((60, 60), (0, 0))))
     assert not is_cut_off(np.stack([stored, stored, 0 * stored]))
     assert not is_cut_off(0 * stored)
+    band = np.zeros((200, 180), np.int16)
+    band[:40] = -2000
+    assert not is_cut_off(band)
 
 
 def test_readers(

@@ -29,6 +29,9 @@ export function isCutOff(values: Float32Array, height: number, width: number): b
     while (stop > 0 && !isOther(of, stop - 1)) stop--;
     return { of, start, stop };
   });
+  const contents = new Set(values.subarray((row - ROWS) * width, row * width));
+  contents.delete(last);
+  if (contents.size < 2) return false; // padding
   const starts = above.map(({ start }) => start);
   const stops = above.map(({ stop }) => stop);
   const [first, shortest] = [Math.max(...starts), Math.min(...stops)];

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tumorlens.bundle import WholeKind
 from tumorlens.errors import BlankImageError, InputError
 from tumorlens.imaging.image import MedicalImage
+from tumorlens.imaging.samples.slices_in_turns import notes_on_turns
 from tumorlens.inference.aggregation import aggregate
 from tumorlens.inference.brain_slices import Slices, is_upright_axial, locate_slices
 from tumorlens.inference.classifier import Classifier, PreparedImage, RawPrediction
@@ -111,6 +112,7 @@ def answer_whole(
         model=classifier.model,
         notes=(
             *image.notes,
+            *notes_on_turns(image.samples),
             *filter(None, [slices.spacing_note, slices.coverage_note]),
             *contradiction(predicted, stated),
         ),

@@ -49,7 +49,10 @@ def is_cut_off(planes: NDArray[Any]) -> bool:
     row, column = divmod(end, width)
     if not _ROWS <= row % height < (1 - _LAST_ROWS) * height - 1:
         return False
-    above = values[(row - _ROWS) * width : row * width].reshape(_ROWS, width) != last[-1]
+    rows = values[(row - _ROWS) * width : row * width].reshape(_ROWS, width)
+    above = rows != last[-1]
+    if not above.any() or np.ptp(rows[above]) == 0:
+        return False  # padding
     is_empty = ~above.any(axis=1)
     starts = np.where(is_empty, width, np.argmax(above, axis=1))
     ends = np.where(is_empty, 0, width - np.argmax(above[:, ::-1], axis=1))
