@@ -1,6 +1,6 @@
 /** Slices in space: what tests/imaging/test_stacks.py asks of Python. */
 import { describe, expect, test } from "vitest";
-import { type Frame, split } from "../src/reading/slice_ordering";
+import { type Frame, ROUNDED, split } from "../src/reading/slice_ordering";
 import type { Vector } from "../src/reading/vectors";
 
 const AXIAL: [Vector, Vector] = [[1, 0, 0], [0, 1, 0]];
@@ -51,6 +51,15 @@ describe("split", () => {
     const [stack] = split(frames);
     expect(stack.frames.map((one) => one.name)).toEqual(["0-0", "5-0", "10-0"]);
     expect(stack.notes).toEqual([`3 slices with ${name} ${second} lie at the positions of those with ${name} ${first} and are left out`]);
+  });
+
+  test.each([0.6, 0.9, 1.5, -1.5])("positions rounded to whole millimetres, slices %d mm apart", (step) => {
+    const rounded = (thicknessMm: number) => split([...Array(20).keys()].map((at) => frame([0, 0, Math.round(at * step)], AXIAL, { name: `${at}`, instance: at + 1, thicknessMm })));
+    const [stack, ...others] = rounded(Math.abs(step));
+    expect([others, stack.notes]).toEqual([[], [ROUNDED]]);
+    const inOrder = step > 0 ? [...Array(20).keys()] : [...Array(20).keys()].reverse();
+    expect(stack.frames.map(({ name }) => Number(name))).toEqual(inOrder);
+    expect(rounded(2)[0].notes).not.toContain(ROUNDED);
   });
 
   test("gaps are told", () => {

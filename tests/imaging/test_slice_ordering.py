@@ -1,6 +1,7 @@
 """Slices are ordered by where they lie, and what is odd about them is told."""
 
 import itertools
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tumorlens.imaging.facts import SliceFacts, Vector, normal, plane_of
-from tumorlens.imaging.geometry.slice_ordering import Frame, split
+from tumorlens.imaging.geometry.slice_ordering import Frame, Stack, split
+from tumorlens.imaging.geometry.slice_spacing import ROUNDED
 
 AXIAL: tuple[Vector, Vector] = ((1, 0, 0), (0, 1, 0))
 SAGITTAL: tuple[Vector, Vector] = ((0, 1, 0), (0, 0, -1))
@@ -92,6 +94,39 @@ def test_repeated_positions_keep_the_first_by_number() -> None:
     assert stack.notes == ("2 slices repeat the position of another and are left out",)
     (stack,) = split(frames[:2])
     assert stack.notes == ("1 slice repeats the position of another and is left out",)
+
+
+@pytest.mark.parametrize("step", [0.6, 0.9, 1.5, -1.5])
+def test_positions_rounded_to_whole_millimetres(step: float) -> None:
+    """Several slices share one, or others seem to be missing."""
+
+    def rounded(thickness: float, numbers: Sequence[int]) -> Stack:
+        return split([
+            msgspec.structs.replace(
+                frame(f"{at:02}", (0, 0, round(at * step)), thickness=thickness), number=number
+            )
+            for at, number in enumerate(numbers)
+        ])[0]  # fmt: skip
+
+    stack = rounded(abs(step), range(1, 21))
+    assert stack.notes == (ROUNDED,)
+    assert [one.facts.path for one in stack.frames][:: 1 if step > 0 else -1] == [
+        f"{at:02}" for at in range(20)
+    ]
+    assert stack.slice_spacing_mm == pytest.approx(abs(step), rel=0.05)
+    for thickness, numbers in ((2, range(20)), (abs(step), [*range(10), *range(10)])):
+        assert ROUNDED not in rounded(thickness, numbers).notes
+    shuffled = [*range(0, 20, 2), *range(1, 20, 2)]
+    assert ROUNDED not in rounded(abs(step), shuffled).notes
+
+
+def test_whole_positions_are_not_taken_for_rounded_ones() -> None:
+    frames = [frame(str(z), (0, 0, z), thickness=1.04) for z in range(9)]
+    numbered = [msgspec.structs.replace(one, number=z) for z, one in enumerate(frames)]
+    assert split(numbered)[0].notes == ()
+    acquired_twice = [*numbered, *(msgspec.structs.replace(one, number=20 + z)
+                                   for z, one in enumerate(frames[3:5]))]  # fmt: skip
+    assert ROUNDED not in split(acquired_twice)[0].notes
 
 
 @pytest.mark.parametrize("apart", [9.0, 3.0])

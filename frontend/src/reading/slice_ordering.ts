@@ -25,6 +25,11 @@ const LARGER = 1.2;
 const MAX_GAPS_TOLD = 10;
 /** A usual distance this many times the slice thickness looks as if slices were missing. */
 const SPARSE_RATIO = 1.9;
+export const ROUNDED = "positions of the slices are rounded to whole millimetres; they are placed evenly, in the order of InstanceNumber";
+const FEWEST_ROUNDED = 5;
+const WHOLE_MM = 0.01;
+const MOST_ROUNDED_MM = 0.65;
+const SAME_DISTANCE = 0.1;
 const UNORDERED = "neither positions nor numbers of the slices are stated; they are in the order of their names, which may be wrong";
 
 export interface Placement {
@@ -122,8 +127,28 @@ function volumes<F extends Frame>(frames: F[]): Stack<F>[] {
   const normal = unit(cross(row, column));
   const along = frames.map(({ placement }) => dot(normal, placement!.position));
   const order = substitute(frames, distinct(along, frames[0].thicknessMm));
-  if (!order) return stacksByPosition(frames, along);
-  return bySubstitute(frames, order, `positions of the slices are not plausible; they are in the order of ${order.name}`);
+  if (order) return bySubstitute(frames, order, `positions of the slices are not plausible; they are in the order of ${order.name}`);
+  const even = placedEvenly(along, frames.map(({ instance }) => instance), frames[0].thicknessMm);
+  if (!even) return stacksByPosition(frames, along);
+  return stacksByPosition(frames, even).map((stack) => ({ ...stack, notes: [ROUNDED, ...stack.notes] }));
+}
+
+/** Positions before they were rounded to whole millimetres; null where they are not. `slice_spacing.py`. */
+function placedEvenly(along: number[], instances: (number | null | undefined)[], thicknessMm: number | null): number[] | null {
+  const numbers = instances.filter((instance) => typeof instance === "number");
+  if (thicknessMm === null || along.length < FEWEST_ROUNDED || new Set(numbers).size < along.length) return null;
+  const isWhole = (value: number) => Math.abs(value - Math.round(value)) <= WHOLE_MM;
+  const sorted = [...along].sort((a, b) => a - b);
+  const steps = sorted.slice(1).map((position, at) => position - sorted[at]);
+  if (isWhole(thicknessMm) || !along.every(isWhole) || Math.max(...steps) - Math.min(...steps) <= WHOLE_MM) return null;
+  const inOrder = [...numbers].sort((a, b) => a - b);
+  const ranks = numbers.map((number) => inOrder.indexOf(number));
+  const [middle, mean] = [(along.length - 1) / 2, along.reduce((sum, position) => sum + position, 0) / along.length];
+  const spread = ranks.reduce((sum, rank) => sum + (rank - middle) ** 2, 0);
+  const slope = ranks.reduce((sum, rank, at) => sum + (rank - middle) * (along[at] - mean), 0) / spread;
+  const even = ranks.map((rank) => mean + slope * (rank - middle));
+  const isEven = even.every((position, at) => Math.abs(position - along[at]) <= MOST_ROUNDED_MM);
+  return isEven && Math.abs(Math.abs(slope) - thicknessMm) <= SAME_DISTANCE * thicknessMm ? even : null;
 }
 
 function bySubstitute<F extends Frame>(frames: F[], order: Order, note: string): Stack<F>[] {

@@ -14,7 +14,12 @@ import numpy as np
 
 from tumorlens.imaging.facts import SliceFacts, Vector, normal
 from tumorlens.imaging.geometry.contrasts import FOLDER, Traits, Volume, same_position, separate
-from tumorlens.imaging.geometry.slice_spacing import spacing_notes, usual_distance
+from tumorlens.imaging.geometry.slice_spacing import (
+    ROUNDED,
+    placed_evenly,
+    spacing_notes,
+    usual_distance,
+)
 from tumorlens.imaging.geometry.turn import Turn
 from tumorlens.text import natural
 
@@ -230,10 +235,14 @@ def _volumes(frames: Sequence[Frame]) -> list[Stack]:
     """Sort frames of one size and orientation along the normal of the first."""
     axis = np.asarray(normal(frames[0].row or (0, 0, 0), frames[0].column or (0, 0, 0)))
     along = [float(axis @ np.asarray(frame.facts.position_mm)) for frame in frames]
-    if (order := _substitute(frames, _distinct(along, frames[0].thickness_mm))) is None:
+    thickness_mm = frames[0].thickness_mm
+    if (order := _substitute(frames, _distinct(along, thickness_mm))) is not None:
+        note = f"positions of the slices are not plausible; they are in the order of {order.name}"
+        return _by_substitute(frames, order, note)
+    even = placed_evenly(along, [frame.number for frame in frames], thickness_mm)
+    if even is None:
         return _stacks(frames, along)
-    note = f"positions of the slices are not plausible; they are in the order of {order.name}"
-    return _by_substitute(frames, order, note)
+    return [_with_note(stack, ROUNDED) for stack in _stacks(frames, even)]
 
 
 def _by_substitute(frames: Sequence[Frame], order: _Order, note: str) -> list[Stack]:
