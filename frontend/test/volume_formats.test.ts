@@ -169,14 +169,19 @@ describe("one volume is the same slices", () => {
   });
 });
 
-describe("NIfTI of several volumes", () => {
-  test("along the first dimension is refused", async () => {
-    const data = nifti();
-    const view = new DataView(data.buffer);
-    [4, 2, 40, 36, 17].forEach((side, place) => view.setInt16(40 + 2 * place, side, true));
-    expect(await refusal(data)).toBe(
-      "unsupported_format: the first of the dimensions (2, 40, 36, 17) seems to be of channels or time points, not of voxels; save each volume as its own file",
-    );
+describe("volumes along the first axis", () => {
+  const told = "unsupported_format: the first of the dimensions (2, 40, 36, 17) seems to be of channels or time points, not of voxels; save each volume as its own file";
+  const sizes = [2, 40, 36, 17];
+  const written = nifti();
+  [4, ...sizes].forEach((side, place) => new DataView(written.buffer).setInt16(40 + 2 * place, side, true));
+  const fields = { dimension: "4", sizes: sizes.join(" "), space: null, "space directions": null, "space origin": null };
+
+  test.each([["NIfTI", written], ["MGH", mgh({ dims: sizes })], ["NRRD", nrrd({ ...fields, kinds: null })]])("of %s are refused", async (_, data) => {
+    expect(await refusal(data)).toBe(told);
+  });
+
+  test("of NRRD are read if its kinds say that they are none", async () => {
+    expect(await refusal(nrrd({ ...fields, kinds: "list domain domain domain" }))).not.toBe(told);
   });
 });
 

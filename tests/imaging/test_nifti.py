@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter, zoom
-from tests.imaging.written import AFFINE, Affine, Volume, stored_as
+from tests.imaging.written import AFFINE, Affine, Volume, mgh, nrrd, stored_as
 
 from tumorlens.errors import (
     BlankImageError,
@@ -159,8 +159,16 @@ def test_the_first_volume_of_four_dimensions(ras: Volume) -> None:
 @pytest.mark.parametrize("count", [1, 2, 4, 8])
 def test_volumes_along_the_first_dimension_are_refused(ras: Volume, count: int) -> None:
     """As arrays of training programs have them: one slice of each would be read."""
-    with pytest.raises(UnsupportedFormatError, match="channels or time points"):
-        read(save(np.stack([ras] * count)))
+    voxels = np.stack([ras] * count)
+
+    def as_nrrd(voxels: Volume, kinds: str | None) -> bytes:
+        return nrrd(voxels, kinds=kinds, space=None, space_directions=None, space_origin=None)
+
+    for data in (save(voxels), mgh(voxels), as_nrrd(voxels, None)):
+        with pytest.raises(UnsupportedFormatError, match="channels or time points"):
+            read(data)
+    listed = read(as_nrrd(voxels, "list domain domain domain"))
+    assert listed.pixels.shape == read(as_nrrd(ras, None)).pixels.shape
 
 
 def test_volumes_of_one_slice_each_are_slices(ras: Volume) -> None:

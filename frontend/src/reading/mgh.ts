@@ -4,7 +4,7 @@ import { centred, inMillimetres, type Placed, plausibleSizes, sensible } from ".
 import { gunzip } from "./gunzip";
 import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
 import { isGzip } from "./signatures";
-import { slicesOf, checkVolume, firstOf, readAsSlices } from "./volume";
+import { checkFirstAxis, checkVolume, firstOf, readAsSlices, slicesOf } from "./volume";
 
 type Shape = readonly [number, number, number];
 
@@ -20,6 +20,7 @@ export function readMgh(name: string, data: Uint8Array): MedicalImage {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const [x, y, z, frames] = [4, 8, 12, 16].map((at) => view.getInt32(at));
   if (Math.min(x, y, z, frames) < 1) throw new InputError("corrupt", `damaged MGH (dimensions ${[x, y, z, frames].join(", ")})`);
+  checkFirstAxis([x, y, z, frames]);
   const areSlices = z === 1 && frames > 1;
   const shape = [x, y, areSlices ? frames : z] as const;
   checkVolume(shape);

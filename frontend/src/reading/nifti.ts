@@ -1,14 +1,11 @@
 /** NIfTI volumes: `tumorlens/imaging/volumes/nifti.py`. */
 import * as nifti from "nifti-reader-js";
 import { InputError, type MedicalImage } from "../types";
-import { type Color, colorOf, LARGEST, luma, MIN_SIDE } from "./gray";
+import { type Color, colorOf, LARGEST, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { placedBy } from "./nifti_affine";
 import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
-import { slicesOf, checkVolume, firstOf, MOST_HEADER_BYTES, readAsSlices, surplus } from "./volume";
-
-/** Longest first dimension that holds contrasts or time points. */
-const MOST_CHANNELS = 8;
+import { checkFirstAxis, checkVolume, firstOf, MOST_HEADER_BYTES, readAsSlices, slicesOf, surplus } from "./volume";
 
 type Header = nifti.NIFTI1 | nifti.NIFTI2;
 
@@ -26,9 +23,7 @@ export function readNifti(name: string, data: Uint8Array): MedicalImage {
   const [rank, ...all] = header.dims;
   const sides = all.slice(0, rank);
   if (rank < 2 || rank > 7 || Math.min(sides[0], sides[1]) < 1 || Math.min(...sides) < 0) throw new InputError("corrupt", "damaged NIfTI (its dimensions)");
-  if (beginsWithChannels(sides)) {
-    throw new InputError("unsupported_format", `the first of the dimensions (${sides.join(", ")}) seems to be of channels or time points, not of voxels; save each volume as its own file`);
-  }
+  checkFirstAxis(sides);
   const shape = [sides[0], sides[1], areSlices(header) ? sides[3] : Math.max(1, sides[2] ?? 1)] as const;
   checkVolume(shape);
   const voxelsAt = startOf(header);
@@ -50,12 +45,6 @@ export function readNifti(name: string, data: Uint8Array): MedicalImage {
   return slicesOf({
     name, format: "NIfTI", bits, color: color ?? "gray", values, shape, placed: placedBy(header, buffer), notes, surplus: more,
   });
-}
-
-/** Whether a few volumes lie along the first dimension, as arrays of other programs have them. */
-function beginsWithChannels(sides: number[]): boolean {
-  const [few, ...voxels] = sides;
-  return sides.length === 4 && few <= MOST_CHANNELS && Math.min(...voxels) > MOST_CHANNELS && Math.min(voxels[0], voxels[1]) >= MIN_SIDE;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The header of an NRRD file, and what its axes mean: `tumorlens/imaging/volumes/nrrd_header.py`. */
 import { InputError } from "../types";
 import type { SampleType } from "./samples";
-import { MOST_HEADER_BYTES } from "./volume";
+import { checkFirstAxis, MOST_HEADER_BYTES } from "./volume";
 
 export const MOST_LINES = 20_000;
 const MOST_AXES = 16;
@@ -115,6 +115,7 @@ export class Header {
     const sizes = this.sizes();
     const kinds = this.kinds(sizes.length);
     const steps = this.directions(sizes.length);
+    if (!kinds[0] && !steps) checkFirstAxis(sizes);
     const known = kinds.flatMap((kind, axis) => (SPATIAL.has(kind) && (!steps || steps[axis]) ? [axis] : []));
     const spatial = known.slice(0, 3);
     let color: number | null = null;

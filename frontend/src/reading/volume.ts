@@ -38,11 +38,23 @@ const IMPLAUSIBLE_MM = 50;
 /** `tumorlens/imaging/limits.py`. */
 const MAX_SLICES = 4096;
 const MAX_VOXELS = 1 << 27;
+/** Longest first axis that holds contrasts or time points. */
+const MOST_CHANNELS = 8;
 export const MOST_HEADER_BYTES = 16 * 1024 * 1024;
 
 export function checkVolume([x, y, z]: Shape): void {
   if (z > MAX_SLICES) throw new InputError("limit", `${z} slices are more than the limit of ${MAX_SLICES}`);
   if (x * y * z > MAX_VOXELS) throw new InputError("limit", `${z}x${y}x${x} voxels are more than the limit of ${MAX_VOXELS}`);
+}
+
+/** Refuse four axes along the first of which a few volumes seem to lie. `volumes/stored.py`. */
+export function checkFirstAxis(sizes: readonly number[]): void {
+  const [few, ...voxels] = sizes;
+  if (sizes.length !== 4 || few > MOST_CHANNELS || Math.min(...voxels) <= MOST_CHANNELS || Math.min(voxels[0], voxels[1]) < MIN_SIDE) return;
+  throw new InputError(
+    "unsupported_format",
+    `the first of the dimensions (${sizes.join(", ")}) seems to be of channels or time points, not of voxels; save each volume as its own file`,
+  );
 }
 
 /** A note where a file holds several volumes. */

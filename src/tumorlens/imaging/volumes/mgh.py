@@ -26,6 +26,7 @@ from tumorlens.imaging.limits import check_volume
 from tumorlens.imaging.volumes.stored import (
     as_meant,
     bits_of,
+    check_first_axis,
     checked,
     first_of,
     mode_of,
@@ -70,6 +71,7 @@ def _shape(header: MGHHeader, source: str) -> tuple[tuple[int, int, int], list[s
     x, y, z, frames = (int(side) for side in header["dims"])
     if min(x, y, z, frames) < 1:
         raise CorruptInputError(f"{source}: damaged MGH (dimensions {(x, y, z, frames)})")
+    check_first_axis((x, y, z, frames), source)
     are_slices = z == 1 < frames
     z = frames if are_slices else z
     check_volume((z, y, x), source)

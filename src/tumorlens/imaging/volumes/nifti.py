@@ -6,7 +6,6 @@ Format: nifti.nimh.nih.gov, nifti1.h and nifti2.h.
 
 import io
 import math
-from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -17,12 +16,13 @@ from numpy.typing import NDArray
 from tumorlens.errors import CorruptInputError, UnsupportedFormatError
 from tumorlens.imaging.geometry.planes import Volume
 from tumorlens.imaging.inflate import Inflated
-from tumorlens.imaging.limits import MAX_HEADER_BYTES, MIN_SIDE, check_volume
+from tumorlens.imaging.limits import MAX_HEADER_BYTES, check_volume
 from tumorlens.imaging.samples.gray import LARGEST, Color, color_of
 from tumorlens.imaging.volumes.nifti_affine import placement
 from tumorlens.imaging.volumes.stored import (
     as_meant,
     bits_of,
+    check_first_axis,
     checked,
     first_of,
     gray_of,
@@ -38,8 +38,6 @@ _NIFTI2_MAGIC: Final = (b"n+2", b"ni2")
 _HEADER_BYTES: Final = {1: 348, 2: 540}
 _NO_INTENSITIES: Final = frozenset({*range(2, 25), 1002, *range(1004, 1011)})
 """Intents of statistics, of labels, and of matrices, vectors and points (nifti1.h)."""
-_MOST_CHANNELS: Final = 8
-"""Longest first dimension that holds contrasts or time points; shorter volumes are no head."""
 _EXTENSION_FLAG: Final = 4
 """Bytes between the header and what follows it."""
 _LEAST_EXTENSION: Final = 8
@@ -185,26 +183,11 @@ def _shape(header: Nifti1Header, source: str) -> tuple[int, int, int]:
     shape = [int(side) for side in header.get_data_shape()]
     if not 2 <= len(shape) <= 7 or min(shape[:2]) < 1 or min(shape) < 0:
         raise CorruptInputError(f"{source}: damaged NIfTI (dimensions {tuple(shape)})")
-    if _begins_with_channels(shape):
-        raise UnsupportedFormatError(
-            f"{source}: the first of the dimensions {tuple(shape)} seems to be of channels or time "
-            "points, not of voxels; save each volume as its own file"
-        )
+    check_first_axis(shape, source)
     x, y, z = (max(1, side) for side in [*shape, 1][:3])
     z = shape[3] if _are_slices(header) else z
     check_volume((z, y, x), source)
     return x, y, z
-
-
-def _begins_with_channels(shape: Sequence[int]) -> bool:
-    """Whether a few volumes lie along the first dimension, as arrays of other programs have them.
-
-    Read as the header says, the first volume would be one slice of each of them.
-    """
-    if len(shape) != 4:
-        return False
-    few, *voxels = shape
-    return few <= _MOST_CHANNELS < min(voxels) and min(voxels[:2]) >= MIN_SIDE
 
 
 def _colors(raw: NDArray[np.generic], width: int) -> NDArray[np.generic] | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tumorlens.errors import CorruptInputError, LimitExceededError, UnsupportedFormatError
 from tumorlens.imaging.limits import MAX_HEADER_BYTES
+from tumorlens.imaging.volumes.stored import check_first_axis
 from tumorlens.text import clean
 
 MOST_LINES: Final = 20_000
@@ -137,6 +138,8 @@ class Header:
             for axis, name in enumerate(kinds)
             if name in _SPATIAL and (steps is None or steps[axis] is not None)
         ]
+        if not kinds[0] and steps is None:
+            check_first_axis(sizes, self.source)
         spatial, color, volumes = known[:3], None, 1
         for axis, (size, name) in enumerate(zip(sizes, kinds, strict=True)):
             if axis in spatial or size == 1:

@@ -1,12 +1,14 @@
 """The voxels of a volume as NIfTI, MGH and NRRD store them: numbers in rows, behind a header."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tumorlens.errors import BlankImageError
+from tumorlens.errors import BlankImageError, UnsupportedFormatError
 from tumorlens.imaging.inflate import Inflated
+from tumorlens.imaging.limits import MIN_SIDE
 from tumorlens.imaging.samples.cut_off import CUT_OFF, is_cut_off
 from tumorlens.imaging.samples.gray import finite, luma, without_value
 from tumorlens.imaging.samples.label_map import check_no_computed_map, check_no_label_map
@@ -19,10 +21,28 @@ from tumorlens.imaging.samples.sample_storage import (
     some_rows,
 )
 
+_MOST_CHANNELS: Final = 8
+"""Longest first axis that holds contrasts or time points; volumes as short are no heads."""
 _ROW: Final = 64
 _ROWS: Final = 1024
 """Rows of so many samples that are looked at to see how they are stored."""
 _OTHER_SIGN: Final = str.maketrans("iu", "ui")
+
+
+def check_first_axis(sizes: Sequence[int], source: str) -> None:
+    """Raise ``UnsupportedFormatError`` where volumes seem to lie along the first of four axes.
+
+    Arrays of other programs have them so. Read in the order that the formats state, the first
+    volume would be one slice of each of them.
+    """
+    if len(sizes) != 4:
+        return
+    few, *voxels = sizes
+    if few <= _MOST_CHANNELS < min(voxels) and min(voxels[:2]) >= MIN_SIDE:
+        raise UnsupportedFormatError(
+            f"{source}: the first of the dimensions {tuple(sizes)} seems to be of channels or time "
+            "points, not of voxels; save each volume as its own file"
+        )
 
 
 def read_samples(
