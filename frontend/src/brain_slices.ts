@@ -45,7 +45,8 @@ export function judgeSlices(profile: number[], alongMm: number[], up: number, is
   const spacingNote = estimated
     ? `the stated slice distance cannot be correct (a head of ${extent.toFixed(0)} mm), so it is not used`
     : "";
-  const notes = { spacingNote, coverageNote: coverageNoteOf(along, isStated) };
+  const shown = along.filter((_, slice) => relative[slice] > 0); // blank slices show nothing
+  const notes = { spacingNote, coverageNote: coverageNoteOf(shown.length > 0 ? shown : along, isStated) };
   if (!up) return { alongMm: along, inBrain: relative.map((share) => share >= capShare(TOP_MM)), ...notes };
   const inBrain = depthBelowVertex(relative, along, up).map((depth) => depth >= TOP_MM && depth <= BASE_MM);
   return { alongMm: along, inBrain, ...notes };

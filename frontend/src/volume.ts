@@ -38,7 +38,7 @@ export function answerWhole(facts: VolumeFacts, classified: Classified[], rules:
   const sequenceRows = classified.flatMap(({ sequenceShares }, index) => (counted[index] && sequenceShares ? [sequenceShares] : []));
   const predicted = sequenceRows.length > 0 ? predictedSequence(sequenceRows) : null;
   const ofSlices = [facts.slices.spacingNote, facts.slices.coverageNote].filter((note) => note !== "");
-  const notes = [...stated.notes, ...ofSlices, ...contradiction(predicted, stated.sequence)];
+  const notes = [...stated.notes, ...leftOut(results, counted), ...ofSlices, ...contradiction(predicted, stated.sequence)];
   const rest = { slices, series: null, model: answers[0].model, notes, heatmap: null };
   if (answers.every((answer) => answer.decision === "rejected")) {
     const { reason, summary } = answers[0];
@@ -69,6 +69,16 @@ export function answerWhole(facts: VolumeFacts, classified: Classified[], rules:
     is_upright_axial: isUprightAxial,
     ...rest,
   };
+}
+
+/** A note on slices between those that count that are blank, or were rejected. */
+function leftOut(results: Result[], counted: boolean[]): string[] {
+  const inside = results.filter((result, index) => (
+    index > counted.indexOf(true) && index < counted.lastIndexOf(true) && !counted[index] && (isFailure(result) || result.decision === "rejected")
+  ));
+  if (inside.length === 0) return [];
+  const what = inside.length === 1 ? "1 slice between the others is" : `${inside.length} slices between the others are`;
+  return [`${what} blank or rejected; the answer does not cover ${inside.length === 1 ? "it" : "them"}`];
 }
 
 /** Slices of the brain that were not rejected; where there is none, whatever else has an answer. */

@@ -93,6 +93,9 @@ def test_a_part_of_a_head_is_told(count: int, spacing: float, is_stated: bool, s
     note = judge_slices(np.ones(count), along, 0, is_stated=is_stated).coverage_note
     assert note.startswith(said)
     assert bool(note) == bool(said)
+    around = np.arange(-3, count + 4, dtype=np.float64) * spacing
+    profile = np.pad(np.ones(count), (3, 4))
+    assert judge_slices(profile, around, 0, is_stated=is_stated).coverage_note == note
 
 
 @pytest.mark.parametrize("up", [1, -1])

@@ -88,7 +88,25 @@ def test_every_slice_has_the_answer_that_it_has_alone(
     shares = told(found)
     assert sum(shares.values()) == pytest.approx(1)
     assert found.label == max(shares, key=shares.__getitem__)
-    assert (found.series, found.notes, found.path) == (None, (), "v.tif")
+    note = "1 slice between the others is blank or rejected; the answer does not cover it"
+    assert (found.series, found.notes, found.path) == (None, (note,), "v.tif")
+
+
+def test_blank_slices_are_told(classifier: Classifier, stack: MedicalImage) -> None:
+    """Those between others; at the ends, that the others show only part of the head."""
+
+    def notes(*blank: int) -> tuple[str, ...]:
+        pixels = np.tile(stack.pixels, (4, 1, 1))
+        pixels[1::6] = pixels[::6]
+        pixels[list(blank)] = 0
+        return answered(classifier, MedicalImage(pixels, "v.tif", 8, "L")).notes
+
+    assert notes() == ()
+    (inside,) = notes(3, 4, 5, 6, 9)
+    assert inside.startswith("5 slices between the others are blank or rejected")
+    assert notes(*range(18)) == notes(*range(6, 24)) == ()
+    (few,) = notes(*range(4), *range(8, 24))
+    assert few.startswith("4 slices show only part of the head")
 
 
 def test_nothing_but_blank_slices(classifier: Classifier) -> None:

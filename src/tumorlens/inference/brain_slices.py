@@ -89,7 +89,8 @@ def judge_slices(
     if up:
         depth = _depth_below_vertex(profile, along, up)
         in_brain = (depth >= TOP_MM) & (depth <= BASE_MM)
-    return Slices(along, in_brain, note, _coverage_note(along, is_stated=is_stated))
+    shown = along[profile > 0] if (profile > 0).any() else along  # blank slices show nothing
+    return Slices(along, in_brain, note, _coverage_note(shown, is_stated=is_stated))
 
 
 def _coverage_note(along_mm: NDArray[np.float64], *, is_stated: bool) -> str:

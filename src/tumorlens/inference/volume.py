@@ -113,6 +113,7 @@ def answer_whole(
         notes=(
             *image.notes,
             *notes_on_turns(image.samples),
+            *_left_out(answers, counted),
             *filter(None, [slices.spacing_note, slices.coverage_note]),
             *contradiction(predicted, stated),
         ),
@@ -133,6 +134,24 @@ def answer_whole(
 def whole_kind(image: MedicalImage) -> WholeKind:
     """Which thresholds for whole heads apply: ``axial`` or ``other``."""
     return "axial" if is_upright_axial(image.facts) else "other"
+
+
+def _left_out(answers: Sequence[Raw], counted: NDArray[np.bool_]) -> list[str]:
+    """A note on slices between those that count that are blank, or were rejected."""
+    counting = np.flatnonzero(counted)
+    inside = slice(int(counting[0]), int(counting[-1]))
+    count = sum(
+        isinstance(answer, Failure) or answer.prediction.decision == REJECTED
+        for answer, counts in zip(answers[inside], counted[inside], strict=True)
+        if not counts
+    )
+    if not count:
+        return []
+    if count == 1:
+        return ["1 slice between the others is blank or rejected; the answer does not cover it"]
+    return [
+        f"{count} slices between the others are blank or rejected; the answer does not cover them"
+    ]
 
 
 def count_slices(answers: Sequence[Raw], slices: Slices) -> NDArray[np.bool_]:
