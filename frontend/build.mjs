@@ -39,7 +39,7 @@ writeFileSync(join(out, `${name}.gz`), gzipSync(readFileSync(join(runtime, name)
 writeFileSync(join(out, "licences.txt"), licences());
 
 function licences() {
-  const used = ["dicom-parser", "fast-png", "fflate", "iobuffer", "nifti-reader-js",
+  const used = ["@zip.js/zip.js", "dicom-parser", "fast-png", "fflate", "iobuffer", "nifti-reader-js",
     "onnxruntime-web", "onnxruntime-common"];
   const texts = used.map((name) => {
     const folder = join(here, "node_modules", name);

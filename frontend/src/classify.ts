@@ -52,9 +52,14 @@ function wholeInBrowser(name: string, image: MedicalImage, stated: Stated, answe
 }
 
 /** What the server says of the files of several items together. */
-export function studyByServer(items: Item[]): Promise<Result[]> {
-  const files = items.flatMap((item) => item.files).map(({ name, file }) => ({ name, data: file }));
-  return server.study(files).catch((error) => [server.failure(items[0].name, error)]);
+export async function studyByServer(items: Item[], engine: Engine): Promise<Result[]> {
+  try {
+    const files = items.flatMap((item) => item.files);
+    const data = await Promise.all(files.map((file) => engine.bytesOf(file)));
+    return await server.study(files.map(({ name }, index) => ({ name, data: data[index] })));
+  } catch (error) {
+    return [server.failure(items[0].name, error)];
+  }
 }
 
 /** The whole volume's answer, of those for the files that it came with: one series may hold several volumes. */
@@ -82,10 +87,10 @@ export async function studyInBrowser(path: string, uid: string, items: Item[], e
   return fuseStudy(path, uid, series, await engine.load(items[0].model));
 }
 
-export async function byServer(item: Item, deliver: Deliver): Promise<void> {
+export async function byServer(item: Item, engine: Engine, deliver: Deliver): Promise<void> {
   if (item.files.length === 1 && item.results.length === 1) {
-    const [{ file }] = item.files;
-    const [result] = await server.predict([{ name: item.name, data: file }], item.image === null);
+    const data = await engine.bytesOf(item.files[0]);
+    const [result] = await server.predict([{ name: item.name, data }], item.image === null);
     if (result.preview) adopt(item, result.preview);
     // A file of a kind that this server does not read, but the browser does, goes as PNG.
     const unread = isFailure(result) && result.error.kind === "unsupported_format";

@@ -1,7 +1,7 @@
 /** Answers as JSON and CSV, with the columns of `tumorlens predict`. */
 import type { Item } from "./items";
 import { classesOf, namesOf } from "./classes";
-import { isFailure, isVolume, NOTICE, type Prediction, type Result, type StudyPrediction } from "./types";
+import { isFailure, isVolume, NOTICE, type Prediction, type Result, type StudyPrediction, type VolumePrediction } from "./types";
 
 const DIGITS = 1e6;
 
@@ -44,33 +44,50 @@ function roundedShares({ probabilities, tumor_probability }: Shares): Shares {
   };
 }
 
-const BEFORE = ["path", "slice", "decision", "label", "summary", "tumor_probability"];
+const BEFORE = ["path", "slice", "decision", "label", "summary", "reason", "tumor_probability"];
 const AFTER = [
-  "prediction_set", "reason", "model_name", "model_version", "model_sha256", "error_kind", "error_message", "notice",
+  "prediction_set", "sequence", "model_name", "model_version", "model_sha256", "error_kind", "error_message", "slices",
+  "finding_first", "finding_middle", "finding_last", "finding_side", "series_description", "series_instance_uid", "notice",
 ];
 
-/** One column a class of the models that answered; one that is called as another column gets a prefix. */
+type Fields = Record<string, string>;
+
+/** One column a class of the models that answered; one that is called as another column gets a prefix. `records.py`. */
 export function toCsv(items: Item[], studies: StudyPrediction[]): string {
   const all = rows(items, studies);
   const models = all.map(({ result }) => result).filter((result) => !isFailure(result));
   const classes = [...new Set((models.length > 0 ? models : [null]).flatMap((result) => namesOf(classesOf(result))))];
-  const named = classes.map((name) => ([...BEFORE, ...AFTER].includes(name) ? `probability_${name}` : name));
-  const table = [[...BEFORE, ...named, ...AFTER], ...all.map((row) => csvRow(row, classes))];
-  return table.map((row) => row.map(field).join(",")).join("\n") + "\n";
+  const columns = [...BEFORE, ...classes.map(classColumn), ...AFTER];
+  const table = all.map((row) => {
+    const fields = fieldsOf(row);
+    return columns.map((column) => fields[column] ?? "");
+  });
+  return [columns, ...table].map((row) => row.map(field).join(",")).join("\n") + "\n";
 }
 
-function csvRow({ result, slice }: Row, classes: string[]): string[] {
-  const sliceText = slice === null ? "" : String(slice);
-  if (isFailure(result)) {
-    const { kind, message } = result.error;
-    return [result.path, sliceText, "failed", ...Array<string>(classes.length + 8).fill(""), kind, message, NOTICE];
-  }
-  const probabilities = classes.map((name) => result.probabilities?.[name]?.toFixed(6) ?? "");
-  const { name, version, sha256 } = result.model;
-  return [
-    result.path, sliceText, result.decision, result.label ?? "", result.summary, result.tumor_probability?.toFixed(6) ?? "",
-    ...probabilities, result.prediction_set?.join(" ") ?? "", result.reason, name, version, sha256, "", "", NOTICE,
-  ];
+function classColumn(name: string): string {
+  return [...BEFORE, ...AFTER].includes(name) ? `probability_${name}` : name;
+}
+
+/** By column; what does not apply is missing. */
+function fieldsOf({ result, slice }: Row): Fields {
+  const about = { path: result.path, slice: slice === null ? "" : String(slice), notice: NOTICE };
+  if (isFailure(result)) return { ...about, decision: "failed", error_kind: result.error.kind, error_message: result.error.message };
+  const { decision, label, summary, reason, tumor_probability, prediction_set, model } = result;
+  const shares = Object.entries(result.probabilities ?? {}).map(([name, share]) => [classColumn(name), share.toFixed(6)]);
+  return {
+    ...about, decision, label: label ?? "", summary, reason, tumor_probability: tumor_probability?.toFixed(6) ?? "",
+    ...Object.fromEntries(shares), prediction_set: prediction_set?.join(" ") ?? "", sequence: "sequence" in result ? (result.sequence?.name ?? "") : "",
+    model_name: model.name, model_version: model.version, model_sha256: model.sha256, ...(isVolume(result) ? volumeFields(result) : {}),
+  };
+}
+
+function volumeFields({ slices, finding, series }: VolumePrediction): Fields {
+  return {
+    slices: String(slices.length), finding_first: String(finding?.first ?? ""), finding_middle: String(finding?.middle ?? ""),
+    finding_last: String(finding?.last ?? ""), finding_side: finding?.side ?? "",
+    series_description: series?.description ?? "", series_instance_uid: series?.series_instance_uid ?? "",
+  };
 }
 
 /** Quoted where needed; what a spreadsheet would take for a formula gets an apostrophe (`tumorlens/files.py`). */

@@ -1,7 +1,7 @@
 /** What the page holds: images and volumes with their answers. */
 import { MODEL } from "./engine";
-import type { Dropped } from "./intake";
 import { extremes, type Plane, quantile } from "./preprocessing";
+import type { Member, NamedFile } from "./reading/contents";
 import { headline } from "./summary";
 import { type Decision, type Failure, type Finding, type Heatmap, isFailure, isVolume, type MedicalImage, type Result } from "./types";
 
@@ -16,8 +16,8 @@ export interface Item {
   name: string;
   /** Null if only the server can read the file, or nothing can. */
   image: MedicalImage | null;
-  /** The files it was read from, as they were dropped. */
-  files: Dropped[];
+  /** The files it was read from. */
+  files: (NamedFile | Member)[];
   /** One for each slice; null while it is waiting. */
   results: (Result | null)[];
   /** The answer for a volume as a whole; null for a single image, and where the server gives none. */
@@ -37,7 +37,7 @@ export interface Item {
 
 let next = 1;
 
-export function itemOf(name: string, image: MedicalImage | null, files: Dropped[]): Item {
+export function itemOf(name: string, image: MedicalImage | null, files: Item["files"]): Item {
   const range = image ? usefulRange(image) : { low: 0, high: 1 };
   const depth = image?.depth ?? 1;
   return {
@@ -69,7 +69,7 @@ export function ownAnswer({ results, whole }: Item): Result | null {
 
 /** All but the brightest and darkest half percent. */
 export function usefulRange({ pixels }: MedicalImage): Range {
-  const step = Math.max(1, Math.floor(pixels.length / 65_536));
+  const step = Math.max(1, Math.floor(pixels.length / 16_384));
   const sample = Float32Array.from({ length: Math.floor(pixels.length / step) }, (_, i) => pixels[i * step]).sort();
   let [low, high] = [quantile(sample, 0.005), quantile(sample, 0.995)];
   if (!(high > low)) [low, high] = extremes(pixels);

@@ -62,7 +62,7 @@ function isEven({ pixels, width }: Plane): boolean {
   return inside > 0 && same >= EVEN * inside;
 }
 
-/** Some pixels, 0 to 1; null where all have one value. */
+/** Some pixels, nearly all from 0 to 1; null where all have one value. */
 function reduced({ pixels, height, width }: Plane): Plane | null {
   const step = Math.max(1, Math.floor(Math.max(height, width) / SIDE));
   const [rows, columns] = [Math.ceil(height / step), Math.ceil(width / step)];
@@ -71,8 +71,7 @@ function reduced({ pixels, height, width }: Plane): Plane | null {
   ));
   const [low, high] = [0.01, 0.99].map((share) => quantile(small.slice().sort(), share));
   if (!(high > low)) return null;
-  const scaled = small.map((value) => Math.min(1, Math.max(0, (value - low) / (high - low))));
-  return { height: rows, width: columns, pixels: scaled };
+  return { height: rows, width: columns, pixels: small.map((value) => (value - low) / (high - low)) };
 }
 
 function isInverted({ pixels, height, width }: Plane): boolean {
@@ -80,7 +79,7 @@ function isInverted({ pixels, height, width }: Plane): boolean {
   const corners = [[0, 0], [0, width - columns], [height - rows, 0], [height - rows, width - columns]];
   const bright = corners.map(([top, left]) => (
     Float32Array.from({ length: rows * columns }, (_, at) => (
-      pixels[(top + Math.floor(at / columns)) * width + left + (at % columns)]
+      Math.min(1, Math.max(0, pixels[(top + Math.floor(at / columns)) * width + left + (at % columns)]))
     )).sort()
   )).filter((corner) => quantile(corner, 0.5) >= BRIGHT);
   if (bright.filter((corner) => spread(corner) <= UNIFORM).length >= 3) return true;

@@ -3,11 +3,14 @@ import { byServer, type Deliver, inBrowser, wholeOf } from "./classify";
 import { Engine, MODEL } from "./engine";
 import { toCsv, toJson } from "./export";
 import { History } from "./history";
-import { contents, type Dropped, fromInput, fromTransfer } from "./intake";
+import { fromInput, fromTransfer } from "./intake";
 import { decisiveSlice, failedItem, isDone, type Item, itemOf, summary } from "./items";
+import { groupBy } from "./reading/groups";
+import type { Found, Member, NamedFile } from "./reading/contents";
+import { MAX_FILES } from "./reading/limits";
 import * as server from "./server";
 import { decidingItem, Studies } from "./studies";
-import { failureOf, type Result, type StudyPrediction } from "./types";
+import { failureOf, isFailure, type Result, type StudyPrediction } from "./types";
 import { answerPanel } from "./view/answer";
 import { askToken, openHelp, openHistory, shortcutsOn } from "./view/dialogs";
 import { byId, h, save } from "./view/dom";
@@ -27,6 +30,10 @@ class Page {
   private selected: Item | null = null;
   /** Selected by the page, not by hand: the study's answer may open another. */
   private opened: Item | null = null;
+  /** The list was scrolled to it. */
+  private revealed: Item | null = null;
+  /** What else is to be told of the files that came last: what was passed over, or not answered. */
+  private remarks = new Set<string>();
   private hasServer = true;
   private readsStudies = false;
   private readonly engine = new Engine();
@@ -58,6 +65,7 @@ class Page {
       }
       this.hasServer = false;
       this.setPrivate(true);
+      byId("server-kinds").hidden = true;
       byId<HTMLButtonElement>("private").disabled = true;
       const info = await this.engine.load(MODEL).catch(() => null);
       if (info) this.showUse(info.intended_use);
@@ -83,27 +91,34 @@ class Page {
   }
 
   /** Take the files, read them, and ask. */
-  async take(files: Dropped[], model = MODEL): Promise<void> {
+  async take(files: NamedFile[], model = MODEL): Promise<void> {
     if (files.length === 0) return;
+    if (files.length > MAX_FILES) return this.say(`${files.length} files are more than the limit of ${MAX_FILES}.`);
     this.say(`Reading ${files.length} ${files.length === 1 ? "file" : "files"}…`);
-    const byName = new Map(files.map((dropped) => [dropped.name, dropped]));
-    const { named, lost } = await contents(files);
-    const { images, failures, own } = await this.engine.read(named);
-    const read = images.map((image) => itemOf(image.name, image, image.sources.flatMap((name) => byName.get(name) ?? [])));
-    const unread = [...lost, ...failures].map((failure) => {
-      const file = byName.get(failure.path) ?? null;
-      const perhaps = ["server_only", "unsupported_format"].includes(failure.error.kind);
-      return perhaps && !this.private && file ? itemOf(failure.path, null, [file]) : failedItem(failure);
-    });
-    const added = [...read, ...unread];
+    const found = await this.engine.read(files, (done) => this.showProgress(`Reading file ${done + 1} of ${files.length}…`))
+      .catch((error: Error) => this.say(`The files could not be read (${error.message}).`));
+    if (!found) return;
+    const added = this.itemsOf(found, files);
     for (const item of added) item.model = model;
     this.items.push(...added);
     this.selected = added[0] ?? this.selected;
     this.opened = this.selected;
     this.draw();
-    this.showSelected();
-    if (own > 0) this.say(`Skipped ${own} ${own === 1 ? "file" : "files"} written by tumorlens.`);
+    this.remarks = new Set([skippedWords(found)]);
+    if (added.every(isDone)) this.tellAnswers();
     for (const item of added) if (!isDone(item)) this.ask(item);
+  }
+
+  /** What could not be read here is left to the server, if it may be sent there. */
+  private itemsOf({ images, failures, members }: Found, files: NamedFile[]): Item[] {
+    const byName = new Map<string, NamedFile | Member>([...files, ...members].map((file) => [file.name, file]));
+    const sources = (names: string[]) => names.flatMap((name) => byName.get(name) ?? []);
+    const unread = failures.flatMap(({ failure, files: names }) => {
+      const perhaps = !this.private && ["server_only", "unsupported_format"].includes(failure.error.kind);
+      const asked = perhaps ? sources(names).map((file) => itemOf(file.name, null, [file])) : [];
+      return asked.length > 0 ? asked : [failedItem(failure)];
+    });
+    return [...images.map((image) => itemOf(image.name, image, sources(image.sources))), ...unread];
   }
 
   /** Put the item in the queue: one after the other, in the order of the list. */
@@ -145,9 +160,14 @@ class Page {
 
   /** Deliver the answers of the slices; the whole volume's is returned, null where there is none. */
   private async askServer(item: Item, deliver: Deliver, current: () => boolean): Promise<Result | null> {
-    await this.withToken(() => byServer(item, deliver));
+    await this.withToken(() => byServer(item, this.engine, deliver));
     if (!item.awaitsWhole || !current()) return null;
-    return wholeOf(item, await this.studies.sent(this.studies.membersOf(item, this.items)));
+    const members = this.studies.membersOf(item, this.items);
+    const together = await this.studies.sent(members);
+    if (members.length === 1 || !together.every(isFailure)) return wholeOf(item, together);
+    // All series may be too much for the server where one is not.
+    this.remarks.add(`No joint answer for the study: ${together[0].error.message}.`);
+    return wholeOf(item, await this.studies.sent([item]));
   }
 
   /** The series of a visit are answered together once each has its answer. */
@@ -184,18 +204,23 @@ class Page {
   private remember(item: Item): void {
     const answer = summary(item);
     this.history.add({ time: new Date().toISOString(), name: item.name, answer, where: item.where });
-    if (this.items.every(isDone)) this.say(`All answered. ${item.name}: ${answer}`);
+    if (this.items.every(isDone)) this.tellAnswers();
+    else this.showProgress(`Answered ${this.items.filter(isDone).length} of ${this.items.length}…`);
+  }
+
+  private tellAnswers(): void {
+    this.say([answersInWords(this.items), ...this.remarks].filter((words) => words !== "").join(" "));
   }
 
   private select(item: Item): void {
     this.selected = item;
     this.opened = null;
     this.draw();
-    this.showSelected();
   }
 
-  /** Scroll the list to the selected image. */
-  private showSelected(): void {
+  /** Scroll the list to the selected image, once: somebody may scroll elsewhere. */
+  private reveal(): void {
+    this.revealed = this.selected;
     byId("items").querySelector<HTMLElement>("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
@@ -218,6 +243,7 @@ class Page {
 
   private draw(): void {
     const empty = this.items.length === 0;
+    const started = !empty && byId("start").contains(document.activeElement);
     byId("start").hidden = !empty;
     byId("desk").hidden = empty;
     byId("count").textContent = String(this.items.length);
@@ -230,7 +256,9 @@ class Page {
       if (study) listed.add(study);
       return [...line, listEntry(item, item === this.selected, () => this.select(item))];
     }));
-    if (focused) list.querySelector<HTMLElement>("[aria-current]")?.focus();
+    // What was pressed at the start is gone, and so are the entries of before.
+    if (focused || started) list.querySelector<HTMLElement>("[aria-current]")?.focus();
+    if (this.selected !== this.revealed) this.reveal();
     this.viewer.show(this.selected);
     this.drawAnswer();
   }
@@ -255,8 +283,15 @@ class Page {
     );
   }
 
+  /** For everyone; screen readers say it. */
   private say(text: string): void {
     byId("status").textContent = text;
+    this.showProgress(text);
+  }
+
+  /** For the eyes alone: it changes too often to be said. */
+  private showProgress(text: string): void {
+    byId("progress").textContent = text;
   }
 
   private listen(): void {
@@ -317,6 +352,8 @@ class Page {
     this.items = [];
     this.studies.clear();
     this.selected = null;
+    this.remarks.clear();
+    this.say("");
     this.draw();
     byId("choose-files").focus();
   }
@@ -363,6 +400,23 @@ class Page {
     event.preventDefault();
     action();
   }
+}
+
+/** The answer of a single item; of several, how many got which. */
+function answersInWords(items: Item[]): string {
+  if (items.length === 0) return "";
+  if (items.length === 1) return `${items[0].name}: ${summary(items[0])}.`;
+  const counts = [...groupBy(items, summary)].sort(([, one], [, other]) => other.length - one.length);
+  return `All ${items.length} answered: ${counts.map(([words, { length }]) => `${length} ${words}`).join("; ")}.`;
+}
+
+/** As `tumorlens predict` says it. */
+function skippedWords({ skipped, own }: Found): string {
+  const counted = (count: number, one: string, many: string) => (count === 0 ? [] : [`Skipped ${count} ${count === 1 ? one : many}.`]);
+  return [
+    ...counted(skipped, "file that is not an image", "files that are not images"),
+    ...counted(own, "file written by tumorlens", "files written by tumorlens"),
+  ].join(" ");
 }
 
 function applyTheme(theme: string): void {

@@ -36,7 +36,7 @@ export class Studies {
   /** What the server says of the files of `members`, which are sent once. */
   sent(members: Item[]): Promise<Result[]> {
     const key = members.map(({ id, run }) => `${id}.${run}`).join();
-    const known = this.asked.get(key) ?? studyByServer(members);
+    const known = this.asked.get(key) ?? studyByServer(members, this.engine);
     this.asked.set(key, known);
     return known;
   }

@@ -75,6 +75,12 @@ export function reasonOf({ decision, reason }: Answer): string {
   return decision === "rejected" || !reason ? "" : `${firstUpper(reason)}.`;
 }
 
+/** What the network takes an image or a volume for; empty where it does not say. */
+export function sequenceWords(result: Answer): string {
+  const sequence = "sequence" in result ? result.sequence : null;
+  return sequence ? `Predicted sequence: ${sequence.name} (${wholePercent(sequence.probability)})` : "";
+}
+
 function firstUpper(words: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -136,6 +136,14 @@ export class InputError extends Error {
   }
 }
 
+/** What went wrong in reading a file of this format. */
+export function inputErrorOf(error: unknown, format: string): InputError {
+  if (error instanceof InputError) return error;
+  // Of arrays that the browser cannot allocate.
+  const isTooLarge = error instanceof RangeError && /allocation|array length/i.test(error.message);
+  return isTooLarge ? new InputError("limit", "does not fit into memory") : new InputError("corrupt", `damaged ${format}`);
+}
+
 export function failureOf(name: string, error: unknown): Failure {
   const kind = error instanceof InputError ? error.kind : "corrupt";
   const words = error instanceof Error ? error.message : String(error);

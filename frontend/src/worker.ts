@@ -1,55 +1,21 @@
 /** Reading and classifying, off the page's thread. Answers each message by its number. */
 import type { BundleInfo, Network } from "./network";
 import type { Plane } from "./preprocessing";
-import { type DicomPart, NO_IMAGE, OWN_ANSWER } from "./reading/dicom";
-import { read } from "./reading/read";
-import { group } from "./reading/series";
-import { type Classified, type Failure, failureOf, type MedicalImage, type Stated } from "./types";
-
-export interface NamedBytes {
-  name: string;
-  data: ArrayBuffer;
-}
-
-export interface Found {
-  images: MedicalImage[];
-  failures: Failure[];
-  /** Files that tumorlens wrote itself, passed over. */
-  own: number;
-}
+import type { Archive } from "./reading/archive";
+import { contentsOf, type Member, type NamedFile } from "./reading/contents";
+import { type Classified, failureOf, type Stated } from "./types";
 
 export type Request =
-  | { op: "read"; files: NamedBytes[] }
+  | { op: "read"; files: NamedFile[] }
+  | { op: "unpack"; member: Member }
   | { op: "classify"; path: string; plane: Plane; stated: Stated; model: string }
   | { op: "load"; model: string };
 
 /** By where their files lie. */
 const networks = new Map<string, Promise<Network>>();
 
-/** Read files; DICOM files of one series become one volume. */
-async function readAll(files: NamedBytes[]): Promise<Found> {
-  const images: MedicalImage[] = [];
-  const parts: DicomPart[] = [];
-  const failures: Failure[] = [];
-  const without: Failure[] = [];
-  let own = 0;
-  for (const { name, data } of files) {
-    try {
-      const decoded = await read(name, new Uint8Array(data));
-      if ("series" in decoded) parts.push(decoded);
-      else images.push(decoded);
-    } catch (error) {
-      const failure = failureOf(name, error);
-      if (failure.error.kind === OWN_ANSWER) own++;
-      else if (failure.error.kind === NO_IMAGE) without.push(failure);
-      else failures.push(failure);
-    }
-  }
-  // Reports and spectra beside images are no failures; alone they are what was asked about.
-  const alone = images.length + parts.length + failures.length + own === 0;
-  const series = group(parts);
-  return { images: [...images, ...series.images], failures: alone ? without : [...failures, ...series.failures], own };
-}
+/** Those that were opened, by number. */
+const archives: Archive[] = [];
 
 function load(model: string): Promise<Network> {
   const known = networks.get(model) ?? fetchNetwork(model).catch((error: unknown) => {
@@ -87,10 +53,12 @@ async function classify(path: string, plane: Plane, stated: Stated, folder: stri
   }
 }
 
-async function handle(request: Request): Promise<unknown> {
+async function handle(request: Request, progress: (done: number) => void): Promise<unknown> {
   switch (request.op) {
     case "read":
-      return readAll(request.files);
+      return contentsOf(request.files, archives, progress);
+    case "unpack":
+      return new Blob([await archives[request.member.archive].read(request.member.member)]);
     case "classify":
       return classify(request.path, request.plane, request.stated, request.model);
     case "load":
@@ -98,10 +66,18 @@ async function handle(request: Request): Promise<unknown> {
   }
 }
 
+/** Pixels, which are handed over instead of copied. */
+function pixelsOf(value: unknown): Transferable[] {
+  const images = (value as { images?: { pixels: Float32Array<ArrayBuffer> }[] } | undefined)?.images ?? [];
+  return [...new Set(images.map(({ pixels }) => pixels.buffer))];
+}
+
 self.onmessage = async ({ data }: MessageEvent<{ id: number; request: Request }>) => {
+  const { id, request } = data;
   try {
-    self.postMessage({ id: data.id, value: await handle(data.request) });
+    const value = await handle(request, (done) => self.postMessage({ id, done }));
+    self.postMessage({ id, value }, pixelsOf(value));
   } catch (error) {
-    self.postMessage({ id: data.id, error: error instanceof Error ? error.message : String(error) });
+    self.postMessage({ id, error: error instanceof Error ? error.message : String(error) });
   }
 };

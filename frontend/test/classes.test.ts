@@ -6,7 +6,7 @@ import { decide, predictionSet } from "../src/decision";
 import { toCsv } from "../src/export";
 import { itemOf } from "../src/items";
 import type { ClassSet, Prediction } from "../src/record";
-import { headline, summarize } from "../src/summary";
+import { headline, sequenceWords, summarize } from "../src/summary";
 import { failureOf } from "../src/types";
 import { named } from "../src/volume";
 
@@ -78,6 +78,13 @@ describe("forty classes", () => {
     const [header, row] = toCsv([{ ...itemOf("a.png", null, []), results: [answer] }], []).split("\n");
     expect(header.split(",").filter((name) => name.startsWith("kind_"))).toHaveLength(40);
     expect(row.replace(/"[^"]*"/g, "quoted").split(",")).toHaveLength(header.split(",").length);
+  });
+
+  test("the predicted sequence is a column, and named", () => {
+    const told = { ...answer, sequence: { name: "T1CE", probability: 0.996 } };
+    const [header, row] = toCsv([{ ...itemOf("a.png", null, []), results: [told] }], []).split("\n");
+    expect(row.replace(/"[^"]*"/g, "quoted").split(",")[header.split(",").indexOf("sequence")]).toBe("T1CE");
+    expect([told, answer].map(sequenceWords)).toEqual(["Predicted sequence: T1CE (>99%)", ""]);
   });
 });
 

@@ -46,7 +46,7 @@ describe("DICOM", () => {
   test.each([["ARGB", 4], ["ARGB", 1], ["RGB", 1], ["MONOCHROME1", 3]])("pixels that are %s, %i samples, are refused", async (photometric, samples) => {
     const pixels = new Uint8Array(samples * SIDE * SIDE);
     const data = dicomImage([[0x0008, 0x0060, "CS", "MR"]], SIDE, samples, pixels, photometric);
-    await expect(readDicom("a", data)).rejects.toMatchObject({ kind: "unsupported_format", message: `pixels are ${samples} x ${photometric}` });
+    await expect(readDicom("a", data)).rejects.toMatchObject({ kind: "unsupported_format", message: `pixels are ${samples} x ${photometric}, which is not supported; export it as MONOCHROME2 or RGB` });
   });
 
   test("a palette for colours on gray is left to the server", async () => {

@@ -88,7 +88,7 @@ describe("a label map", () => {
     }));
     const found = group([...series("mask", [0, 1]), ...series("head", [...Array(20).keys()])]);
     expect(found.images.map(({ name, width }) => [name, width])).toEqual([["head (2 files)", 2 * SIDE]]);
-    expect(found.failures).toEqual([{
+    expect(found.failures.map(({ failure }) => failure)).toEqual([{
       path: "mask (2 files)",
       error: { kind: "unsupported_format", message: "mask (2 files): a label map or mask, not an image (its only values are 0, 1)" },
     }]);

@@ -85,6 +85,6 @@ export function valuesOf({ pixels }: MedicalImage): number[] {
 /** The volumes of a series, none of which may be refused. */
 export function imagesOf(parts: DicomPart[]): MedicalImage[] {
   const { images, failures } = group(parts);
-  if (failures.length > 0) throw new Error(failures[0].error.message);
+  if (failures.length > 0) throw new Error(failures[0].failure.error.message);
   return images;
 }

@@ -23,7 +23,7 @@ describe("an answer of ours", () => {
   });
 
   test.each([[CAPTURE, "another maker"], ["1.2.840.10008.5.1.4.1.1.4", "tumorlens"]])("%s of %s is not one", async (sopClass, maker) => {
-    await expect(readDicom("a", dicom(sopClass, maker))).rejects.toMatchObject({ kind: "unsupported_format" });
+    await expect(readDicom("a", dicom(sopClass, maker))).rejects.toMatchObject({ kind: "limit" });
   });
 
   test("is an image that the page saves", () => {

@@ -2,7 +2,7 @@
 import { encode } from "fast-png";
 import { gzipSync } from "fflate";
 import { describe, expect, test } from "vitest";
-import { INVERTED, LINES, PANELS, refusalOf, VIVID } from "../src/layout";
+import { INVERTED, LABELS, LINES, PANELS, refusalOf, VIVID } from "../src/layout";
 import { planeOf } from "../src/items";
 import { isAnimated } from "../src/reading/animation";
 import { TINTED } from "../src/reading/gray";
@@ -97,6 +97,13 @@ test("pages of letters or lines are no heads", () => {
   });
   expect(refusalOf(plane(strokes))).toBe(LINES);
   expect(refusalOf(plane(head().map((value, at) => (at % 7 ? value : 255))))).not.toBe(LINES);
+});
+
+test("a slice that is dark but for a few bright pixels is no mask", () => {
+  // Fewer than one pixel in a hundred is bright; those have many values.
+  const pixels = head().map((_, at) => (Math.floor(at / SIDE) < 8 && at % SIDE < 8 ? 50 + ((37 * at) % 101) : at % 2));
+  expect(refusalOf(plane(pixels))).toBe("");
+  expect(refusalOf(plane(pixels.map((value) => (value < 50 ? value : 150))))).toBe(LABELS);
 });
 
 describe("intensities", () => {

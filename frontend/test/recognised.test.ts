@@ -3,9 +3,12 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { NO_IMAGE, readDicom } from "../src/reading/dicom";
 import { read } from "../src/reading/read";
+import { claimsImage } from "../src/reading/signatures";
 import { dicomImage, type Element } from "./made";
 
 interface Table {
+  /** Names of files, and whether they claim an image. */
+  claims: [string, boolean][];
   formats: [number, string, string, string][];
   image_types: [string, boolean][];
   descriptions: [string, string, boolean][];
@@ -36,6 +39,10 @@ const DESCRIPTIONS: Record<string, [number, number]> = {
 };
 const description = (words: string): Element => [0x0008, 0x103e, "LO", words];
 const expected = (isTold: boolean, note: unknown) => ({ notes: isTold ? [note] : [], outsideTraining: isTold });
+
+test.each(table.claims)("%s claims an image: %s", (name, claims) => {
+  expect([name, name.toUpperCase()].map(claimsImage)).toEqual([claims, claims]);
+});
 
 describe("formats that are not read are named, and what to do is said", () => {
   test.each(table.formats)("%i %j: %s", async (at, start, name, advice) => {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { DicomPart } from "../src/reading/dicom";
 import { type Color, TINTED } from "../src/reading/gray";
+import { group } from "../src/reading/series";
 import { otherFormat, sniff } from "../src/reading/signatures";
 import { imagesOf, SIDE, slice, valuesOf } from "./made";
 
@@ -200,4 +201,13 @@ test("formats are recognised by their first bytes", () => {
   expect(sniff(bytes("\0\0\0\x01" + "\0\0\0\x40".repeat(3) + "\0\0\0\x01\0\0\0\x0b"))).toBeNull();
   expect(sniff(bytes("\x1c\x02\0\0n+2\0\n\n\x1a\n"))).toBeNull();
   expect(otherFormat(bytes("hello"))).toBe("");
+});
+
+test("a series of too many slices costs no other its answer", () => {
+  const many = range(4097).map((z) => slice(`many/${z}`, z, 10, { series: "2", uid: "" }));
+  const { images, failures } = group([...many, ...range(3).map((z) => slice(`few/${z}`, z, 20 + z))]);
+  expect(images.map(({ name }) => name)).toEqual(["few (3 files)"]);
+  expect(failures.map(({ failure }) => failure.error)).toEqual([
+    { kind: "limit", message: "many (4097 files): 4097 slices are more than the limit of 4096" },
+  ]);
 });

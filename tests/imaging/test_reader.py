@@ -123,6 +123,17 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
         reader.read(path)
 
 
+@pytest.mark.parametrize(("name", "claims"), rows("claims"))
+def test_names_that_claim_an_image(name: str, claims: bool) -> None:
+    assert registry.claims_image(name) == registry.claims_image(name.upper()) == claims
+
+
+def test_the_page_is_asked_about_every_suffix_that_claims_an_image() -> None:
+    asked = {name for name, claims in rows("claims") if claims}
+    known = (*foreign.SUFFIXES, *(suffix for one in registry.FORMATS for suffix in one.suffixes))
+    assert {f"a{suffix}" for suffix in known} <= asked
+
+
 @pytest.mark.parametrize(("at", "start", "name", "advice"), rows("formats"))
 def test_other_formats_are_named_and_say_what_to_do(
     at: int, start: str, name: str, advice: str

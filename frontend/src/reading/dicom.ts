@@ -1,7 +1,7 @@
 /** One DICOM file, uncompressed or baseline JPEG; series.ts makes volumes of them. */
 import dicomParser, { type DataSet } from "dicom-parser";
 import { dayNumber } from "../days";
-import { InputError, type MedicalImage, type Origin, locationsOf } from "../types";
+import { InputError, inputErrorOf, type MedicalImage, type Origin, locationsOf } from "../types";
 import type { Traits } from "./contrasts";
 import { isStated, number, numbers, text, texts, whole } from "./elements";
 import { canBeAHead, checkSides, type Color, colorOf, finite, jointColor, LARGEST, luma } from "./gray";
@@ -69,6 +69,22 @@ export interface DicomPart extends MedicalImage {
   instance: number | null;
   /** What is still to be done to `pixels`: the files of a series are windowed alike, or not at all. */
   levels: GrayscaleTransform;
+  /** Why there are no pixels; null where they were read. */
+  unread?: InputError | null;
+}
+
+/** A file of another modality, of the series with this UID. */
+export class NotMr extends InputError {
+  constructor(modality: string, readonly series: string) {
+    super("not_mr", `${modality ? `modality ${modality}` : "its modality is not stated"}; only MR is classified`);
+  }
+}
+
+/** A file whose pixels cannot be read, but that says which series it belongs to. */
+export class UnreadPixels extends InputError {
+  constructor(reason: InputError, readonly part: DicomPart) {
+    super(reason.kind, reason.message);
+  }
 }
 
 export type PlacedPart = DicomPart & { placement: Placement };
@@ -93,6 +109,9 @@ const GRAY_PART = 0.9;
 /** Look-up tables and functional groups (enhanced MR), which only the server reads. */
 const SERVER_ONLY = ["x00283000", "x00283010", "x52009229", "x52009230"];
 
+/** FloatPixelData and DoubleFloatPixelData. */
+const FLOATS = ["x7fe00008", "x7fe00009"];
+
 /** FrameTime and FrameTimeVector. */
 const FRAME_TIMES = ["x00181063", "x00181065"];
 const CINE = "the frames of the file are points in time, as it states; they are read as slices";
@@ -107,14 +126,10 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   const depth = Math.max(1, Math.trunc(stated ?? 1));
   if (isStated(set, "x00280008") && (stated === null || stated < 1)) doubts.push("the file's number of frames is not plausible and is not used");
   if (depth > 1 && FRAME_TIMES.some((tag) => isStated(set, tag))) doubts.push(CINE);
-  if (!set.elements.x7fe00010) throw new InputError("unsupported_format", "DICOM without pixels");
   checkSides(width, height);
   if (depth < 1 || depth > MAX_FRAMES) throw new InputError("limit", `${depth} frames`);
-  const hasColors = ["COLOR", "MIXED"].includes(text(set, "x00089205")) && (set.uint16("x00281101", 1) ?? 0) > 0;
-  if (hasColors || SERVER_ONLY.some((tag) => set.elements[tag])) {
-    throw new InputError("server_only", "DICOM with look-up tables or functional groups; use the server instead");
-  }
-  const { pixels, levels, color, notes } = await frames(set, depth, height, width);
+  const read = await frames(set, depth, height, width).catch(withoutPixels);
+  const { pixels, levels, color, notes, unread } = read;
   const bits = set.uint16("x00280101") || allocatedOf(set);
   const [aspect, odd] = aspectOf(set, height, width);
   const sizes = numbers(set, "x00280030");
@@ -122,7 +137,7 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
   const axes = axesOf(set);
   const geometry = axes && placement(set, axes);
   const part: DicomPart = {
-    name, depth, height, width, pixels: finite(pixels), color, bits, format: `DICOM, ${bits} bits`,
+    name, depth, height, width, pixels, color, bits, format: `DICOM, ${bits} bits`,
     aspect, facts: facts(set), ...lyingOf(geometry), sources: [name],
     locations: locationsOf(name, depth).map((location) => ({ ...location, centerMm: geometry && depth === 1 ? middle(geometry, pixelMm, height, width) : null })),
     notes: [...doubts, ...purpose, ...odd, ...notes], origin: originOf(set, subject.length + purpose.length > 0),
@@ -135,10 +150,18 @@ export async function readDicom(name: string, data: Uint8Array): Promise<DicomPa
     placement: depth === 1 ? geometry : null,
     order: TIE_BREAKERS.map((tag) => number(set, tag) ?? 0),
     locationMm: number(set, "x00201041"), instance: number(set, "x00200013"),
-    pixelAspect: sizes.length === 2 ? null : pixelAspectOf(set),
+    pixelAspect: sizes.length === 2 ? null : pixelAspectOf(set), unread,
   };
   // Without a position it is not known where the slice lies, but which way it is turned.
-  return turnedBy(part, axes && depth === 1 ? turnOf(axes) : null);
+  const turned = turnedBy(part, axes && depth === 1 ? turnOf(axes) : null);
+  if (unread) throw new UnreadPixels(unread, turned);
+  return turned;
+}
+
+/** What stands in for pixels that cannot be read. */
+function withoutPixels(error: unknown): Pixels {
+  const levels = { window: null, inverted: false, ends: 0, empty: null, isRange: false };
+  return { pixels: new Float32Array(0), levels, color: "gray", notes: [], unread: inputErrorOf(error, "DICOM") };
 }
 
 /** Where the middle of a slice lies in the patient. */
@@ -180,7 +203,7 @@ function parse(data: Uint8Array): DataSet {
     const { dataSet } = error as { dataSet?: DataSet };
     if (dataSet?.elements.x7fe00010) return dataSet;
     const words = typeof error === "string" ? error : ((error as Error)?.message ?? "");
-    throw new InputError("corrupt", `a damaged DICOM file (${words})`);
+    throw new InputError("corrupt", `damaged DICOM (${words})`);
   }
 }
 
@@ -202,7 +225,7 @@ function checkKind(set: DataSet): string[] {
   const isOther = sopClass.startsWith(STORAGE) && !isOneOf(MAY_BE_MR);
   if (modality === "MR") return isOther ? [treatedAsMr(`its SOP class is ${sopClass}`)] : [];
   const mayBe = ["", "OT", "SC"].includes(modality) && (sopClass === "" || isOneOf(MAY_BE_MR));
-  if (!mayBe) throw new InputError("not_mr", `${modality || "no modality"}, not MR: the network was trained only on MR`);
+  if (!mayBe) throw new NotMr(modality, text(set, "x0020000e"));
   if (modality === "" && isOneOf(["4"])) return [];
   return [treatedAsMr(modality ? `its modality is ${modality}` : "its modality is not stated")];
 }
@@ -246,7 +269,20 @@ function facts(set: DataSet): string[] {
   return stated.filter((text) => text !== "");
 }
 
-async function frames(set: DataSet, depth: number, height: number, width: number) {
+interface Pixels extends Frames {
+  levels: GrayscaleTransform;
+  unread: InputError | null;
+}
+
+async function frames(set: DataSet, depth: number, height: number, width: number): Promise<Pixels> {
+  if (!set.elements.x7fe00010) {
+    const what = FLOATS.some((tag) => set.elements[tag]) ? "pixels of floating point; convert it to NIfTI (.nii.gz)" : "no pixels, or they are cut off";
+    throw new InputError("unsupported_format", `DICOM with ${what}`);
+  }
+  const hasColors = ["COLOR", "MIXED"].includes(text(set, "x00089205")) && (set.uint16("x00281101", 1) ?? 0) > 0;
+  if (hasColors || SERVER_ONLY.some((tag) => set.elements[tag])) {
+    throw new InputError("server_only", "DICOM with look-up tables or functional groups; use the server instead");
+  }
   const syntax = syntaxOf(set);
   samplesOf(set);
   const { pixels: raw, color, notes: remarks } = syntax === JPEG_BASELINE
@@ -268,7 +304,7 @@ async function frames(set: DataSet, depth: number, height: number, width: number
     isRange: (set.uint16("x00280121") ?? set.uint16("x00280120")) !== set.uint16("x00280120"),
   };
   for (let i = 0; i < raw.length; i++) raw[i] = raw[i] * slope + intercept;
-  return { pixels: raw, levels, color, notes };
+  return { pixels: finite(raw), levels, color, notes, unread: null };
 }
 
 /** The stated transfer syntax; that of the pixel data where some program changed one of the two alone. */
@@ -446,7 +482,7 @@ function samplesOf(set: DataSet): { channels: number; photometric: string } {
   const stated = text(set, "x00280004").toUpperCase();
   const photometric = channels === 3 && ["", "MONOCHROME2"].includes(stated) ? "RGB" : stated;
   if (COLORS[photometric] !== channels && !(channels === 1 && GRAYS.includes(photometric))) {
-    throw new InputError("unsupported_format", `pixels are ${channels} x ${photometric || "not stated"}`);
+    throw new InputError("unsupported_format", `pixels are ${channels} x ${photometric || "not stated"}, which is not supported; export it as MONOCHROME2 or RGB`);
   }
   return { channels, photometric };
 }
@@ -472,7 +508,9 @@ function bitsOf(set: DataSet, allocated: number): { stored: number; drop: number
 function values(set: DataSet, count: number, allocated: number, big: boolean, { stored, drop } = bitsOf(set, allocated)): Float32Array {
   const { dataOffset, length } = set.elements.x7fe00010;
   if (![8, 16].includes(allocated)) throw new InputError("server_only", `${allocated}-bit DICOM; let the server read it`);
-  if (length < (count * allocated) / 8) throw new InputError("corrupt", "a truncated DICOM file");
+  if (Math.min(length, set.byteArray.length - dataOffset) < (count * allocated) / 8) {
+    throw new InputError("corrupt", "damaged DICOM (its pixel data are cut off)");
+  }
   const signed = set.uint16("x00280103") === 1;
   const view = new DataView(set.byteArray.buffer, set.byteArray.byteOffset + dataOffset, length);
   const out = new Float32Array(count);

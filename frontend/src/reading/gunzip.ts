@@ -10,7 +10,7 @@ export function gunzip(data: Uint8Array): ArrayBuffer {
     inflater.push(data, true);
   } catch (error) {
     // What follows the last member is none of the file's voxels; too few of them are reported later.
-    if (parts.length === 0) throw new InputError("corrupt", `a damaged gzip file (${(error as Error).message})`);
+    if (parts.length === 0) throw new InputError("corrupt", `damaged gzip (${(error as Error).message})`);
   }
   return joined(parts).buffer;
 }

@@ -28,7 +28,7 @@ export function readMgh(name: string, data: Uint8Array): MedicalImage {
   if (!type) throw new InputError("unsupported_format", `MGH voxels of type ${view.getInt32(20)}`);
   const voxels = new DataView(file.buffer, file.byteOffset + VOXELS_AT, file.length - VOXELS_AT);
   const storage = storageOf(voxels, type, false, x * y * shape[2]);
-  const values = numbers(voxels, storage.type, storage.little, x * y * shape[2], "MGH");
+  const values = numbers(voxels, storage.type, storage.little, x * y * shape[2]);
   // What follows the voxels are times of the scan and a history, of any length: no surplus.
   return slicesOf({
     name, format: "MGH", bits: 8 * bytesOf(type), color: "gray", values, shape, placed: placedBy(view, shape), notes: areSlices ? readAsSlices(frames) : firstOf(frames), surplus: storage.notes,

@@ -4,7 +4,7 @@ import { InputError, type MedicalImage } from "../types";
 import { type Color, colorOf, LARGEST, luma } from "./gray";
 import { gunzip } from "./gunzip";
 import { placedBy } from "./nifti_affine";
-import { bytesOf, numbers, type SampleType, storageOf } from "./samples";
+import { bytesOf, checkLength, numbers, type SampleType, storageOf } from "./samples";
 import { checkFirstAxis, checkVolume, firstOf, MOST_HEADER_BYTES, readAsSlices, slicesOf, surplus } from "./volume";
 
 type Header = nifti.NIFTI1 | nifti.NIFTI2;
@@ -19,7 +19,7 @@ export function readNifti(name: string, data: Uint8Array): MedicalImage {
   let buffer = data.slice().buffer as ArrayBuffer;
   if (nifti.isCompressed(buffer)) buffer = gunzip(new Uint8Array(buffer));
   const header = headerOf(buffer);
-  if (!header) throw new InputError("corrupt", "a damaged NIfTI file");
+  if (!header) throw new InputError("corrupt", "damaged NIfTI");
   const [rank, ...all] = header.dims;
   const sides = all.slice(0, rank);
   if (rank < 2 || rank > 7 || Math.min(sides[0], sides[1]) < 1 || Math.min(...sides) < 0) throw new InputError("corrupt", "damaged NIfTI (its dimensions)");
@@ -149,7 +149,7 @@ function voxelColor(header: Header, view: DataView, count: number): Color | null
 function samples(header: Header, view: DataView, { little, type }: { little: boolean; type: SampleType }, count: number): Float32Array {
   const bytes = COLOR_BYTES[header.datatypeCode];
   if (bytes) {
-    if (view.byteLength < count * bytes) throw new InputError("corrupt", "a truncated NIfTI file");
+    checkLength(view, count * bytes);
     return Float32Array.from({ length: count }, (_, i) => luma(view.getUint8(i * bytes), view.getUint8(i * bytes + 1), view.getUint8(i * bytes + 2)));
   }
   if (header.datatypeCode === 32 || header.datatypeCode === 1792) throw new InputError("unsupported_format", "complex voxels; save their magnitude instead");
@@ -157,5 +157,5 @@ function samples(header: Header, view: DataView, { little, type }: { little: boo
   const slope = slopeOf(header);
   const intercept = Number.isFinite(header.scl_inter) ? header.scl_inter : 0;
   const scaled = slope === null ? undefined : (value: number) => value * slope + intercept;
-  return numbers(view, type, little, count, "NIfTI", scaled);
+  return numbers(view, type, little, count, scaled);
 }

@@ -57,7 +57,7 @@ function samples(
   const at = Math.min(file.length, header.isZipped ? skip : skip === -1 ? Math.max(begin, fromEnd) : begin + skip);
   const view = new DataView(file.buffer, file.byteOffset + at, file.length - at);
   const storage = storageOf(view, type, isLittle, count);
-  const values = numbers(view, storage.type, storage.little, count, "NRRD");
+  const values = numbers(view, storage.type, storage.little, count);
   const voxelBytes = (count * bytesOf(type)) / productOf(axes.shape);
   const more = axes.volumes > 1 ? [] : surplus(axes.shape, voxelBytes, view.byteLength);
   return { values, surplus: [...storage.notes, ...more] };

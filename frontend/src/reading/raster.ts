@@ -1,6 +1,7 @@
 /** JPEG, BMP, GIF and WebP, decoded by the browser: eight bits are all they have. */
 import type { Plane } from "../preprocessing";
 import { InputError } from "../types";
+import { titleOf } from "./signatures";
 import { checkSides, type Color, colorOf, overBlack } from "./gray";
 
 /** A plain image as it is read. */
@@ -35,6 +36,6 @@ async function bitmapOf(data: Uint8Array, kind: string): Promise<ImageBitmap> {
   try {
     return await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   } catch {
-    throw new InputError("corrupt", `starts like ${kind}, but is damaged or of an unsupported variant`);
+    throw new InputError("corrupt", `damaged ${titleOf(kind)} (the browser cannot decode it)`);
   }
 }

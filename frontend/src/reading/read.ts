@@ -1,5 +1,5 @@
 /** Read any supported file by its first bytes, never by its suffix. */
-import { InputError, type MedicalImage, locationsOf } from "../types";
+import { InputError, inputErrorOf, type MedicalImage, locationsOf } from "../types";
 import { isAnimated } from "./animation";
 import { type DicomPart, readDicom } from "./dicom";
 import { tintNotes } from "./gray";
@@ -9,33 +9,36 @@ import { readNifti } from "./nifti";
 import { readNrrd } from "./nrrd";
 import { readPng } from "./png";
 import { readRaster } from "./raster";
-import { type Kind, otherFormat, sniff } from "./signatures";
+import { type Kind, otherFormat, sniff, titleOf } from "./signatures";
 
-const MAX_BYTES = 512 * 1024 * 1024;
+/** What the two files of a pair are called, of Analyze or NIfTI. */
+const PAIR = /\.(img|hdr)(\.gz)?$/i;
 
 /** Throws `InputError`, and nothing else. */
 export async function read(name: string, data: Uint8Array): Promise<MedicalImage | DicomPart> {
-  if (data.length > MAX_BYTES) throw new InputError("limit", "more than 512 MiB");
   const kind = sniff(data);
   try {
     return await decode(name, data, kind);
   } catch (error) {
-    if (error instanceof InputError) throw error;
-    throw new InputError("corrupt", `damaged ${kind}`);
+    throw inputErrorOf(error, titleOf(kind ?? ""));
   }
 }
 
-function refusal(data: Uint8Array): string {
-  if (data.length === 0) return "is empty";
-  return otherFormat(data) || "is not an image that the page reads (PNG, JPEG, WebP, BMP, GIF, DICOM, NIfTI, MGH, NRRD)";
+function refusal(name: string, data: Uint8Array): string {
+  const other = otherFormat(data);
+  if (other || data.length === 0) return other || "is empty";
+  if (PAIR.test(name)) {
+    return "has no header that can be read: of a pair of .hdr and .img one alone is of no use, and their names may be exchanged; convert the pair to one .nii file";
+  }
+  return "is not an image that the page reads (PNG, JPEG, WebP, BMP, GIF, DICOM, NIfTI, MGH, NRRD)";
 }
 
 async function decode(name: string, data: Uint8Array, kind: Kind): Promise<MedicalImage | DicomPart> {
   switch (kind) {
     case "zip":
-      throw new InputError("unsupported_format", "is an archive; unpack it, and choose the folder");
+      throw new InputError("unsupported_format", "an archive where an image was expected");
     case null:
-      throw new InputError("unsupported_format", refusal(data));
+      throw new InputError("unsupported_format", refusal(name, data));
     case "bare dicom":
       throw new InputError("server_only", "DICOM without its preamble; let the server read it");
     case "tiff":
@@ -55,7 +58,7 @@ async function decode(name: string, data: Uint8Array, kind: Kind): Promise<Medic
       const { bits, notes: odd, ...plane } = kind === "png" ? readPng(data) : await readRaster(data, kind);
       const notes = [...odd, ...mend({ depth: 1, ...plane }, bits), ...tintNotes(plane.color)];
       const about = { facts: [], sides: null, sources: [name], locations: locationsOf(name, 1), notes };
-      return { name, depth: 1, ...plane, format: `${kind.toUpperCase()}, ${bits} bits`, aspect: 1, ...about };
+      return { name, depth: 1, ...plane, format: `${titleOf(kind)}, ${bits} bits`, aspect: 1, ...about };
     }
   }
 }

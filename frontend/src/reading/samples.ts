@@ -47,12 +47,17 @@ export function storageOf(view: DataView, type: SampleType, little: boolean, cou
   };
 }
 
+/** Throw where fewer bytes follow than `needed`; those before count too, as in Python. */
+export function checkLength({ byteOffset, byteLength }: DataView, needed: number): void {
+  if (byteLength < needed) throw new InputError("corrupt", `damaged or cut off (${byteOffset + byteLength} of ${byteOffset + needed} bytes are there)`);
+}
+
 /** The first `count` numbers, scaled where that is said; memory is taken only for those that are there. */
 export function numbers(
-  view: DataView, type: SampleType, little: boolean, count: number, format: string, scaled?: (value: number) => number,
+  view: DataView, type: SampleType, little: boolean, count: number, scaled?: (value: number) => number,
 ): Float32Array {
   const [bytes, get] = [bytesOf(type), READERS[type]];
-  if (view.byteLength < count * bytes) throw new InputError("corrupt", `a truncated ${format} file`);
+  checkLength(view, count * bytes);
   const out = new Float32Array(count);
   for (let i = 0; i < count; i++) {
     const value = get(view, i * bytes, little);

@@ -1,5 +1,5 @@
 /** DICOM files to volumes: grouped by series, each split into stacks. `tumorlens/imaging/series.py`. */
-import { type Failure, failureOf, InputError, type MedicalImage, type Unit } from "../types";
+import { type Failure, failureOf, inputErrorOf, type MedicalImage, type Unit } from "../types";
 import { type DicomPart, isPlaced } from "./dicom";
 import { apply, coversTheHead, hiddenByWindow } from "./grayscale";
 import { jointColor, tintNotes } from "./gray";
@@ -12,13 +12,20 @@ import { apart, joined } from "./regroup";
 import { split, splitUnplaced, type Stack } from "./slice_ordering";
 import { withSquarePixels } from "./square";
 import { turnNote } from "./turn";
+import { checkVolume } from "./volume";
 
 const SAME_UID = "another file has the same SOP Instance UID but other pixels; which one is right is not stated";
 
 interface Grouped {
   images: MedicalImage[];
-  /** Series that are no images. */
-  failures: Failure[];
+  /** Series that cannot be used, and files of others. */
+  failures: Unused[];
+}
+
+export interface Unused {
+  failure: Failure;
+  /** The files that another program may read; none of an archive as a whole. */
+  files: string[];
 }
 
 /** Captures that do not say where they lie, and files of several frames, are each one by themselves. */
@@ -33,20 +40,27 @@ export function group(parts: DicomPart[]): Grouped {
     const alones = others.filter((part) => !isPlaced(part));
     return [...split(placed).map(join), ...splitUnplaced(unplaced).map(join), ...alones.map(alone)];
   });
-  const isRefused = (one: MedicalImage | Failure) => "error" in one;
-  return {
-    images: read.filter((one): one is MedicalImage => !isRefused(one)), failures: read.filter((one): one is Failure => isRefused(one)),
-  };
+  return { images: read.flatMap(({ images }) => images), failures: read.flatMap(({ failures }) => failures) };
 }
 
-/** What `make` gives; a label map costs no other series its answer. */
-function made(name: string, make: () => MedicalImage): MedicalImage | Failure {
+/** What `make` gives of `parts`, without those that could not be read; what is wrong with a series costs no other its answer. */
+function made(name: string, parts: DicomPart[], make: () => MedicalImage): Grouped {
+  const unread = parts.filter((part) => part.unread);
+  if (unread.length === parts.length) return { images: [], failures: [allUnread(name, unread)] };
+  const failures = unread.map((part) => ({ failure: failureOf(part.name, part.unread), files: [part.name] }));
   try {
-    return make();
+    return { images: [make()], failures };
   } catch (error) {
-    if (error instanceof InputError) return failureOf(name, error);
-    throw error;
+    return { images: [], failures: [{ failure: failureOf(name, inputErrorOf(error, "DICOM")), files: [] }, ...failures] };
   }
+}
+
+/** The error of the first of the files, with the number of the others. `_first_of` in `dicom/reader.py`. */
+function allUnread(name: string, parts: DicomPart[]): Unused {
+  const [{ error }] = parts.map((part) => failureOf(part.name, part.unread));
+  const others = parts.length - 1;
+  const more = others > 0 ? ` (${others} more ${others === 1 ? "file" : "files"} of the series cannot be read either)` : "";
+  return { failure: { path: name, error: { ...error, message: error.message + more } }, files: parts.map((part) => part.name) };
 }
 
 /** Those of one SOPInstanceUID and position but other pixels, with a note. `_with_uid_notes` in `series.py`. */
@@ -61,28 +75,34 @@ function areEqual(one: Float32Array, other: Float32Array): boolean {
   return one.length === other.length && one.every((value, at) => value === other[at]);
 }
 
-function alone(part: DicomPart): MedicalImage | Failure {
+function alone(part: DicomPart): Grouped {
   const unplaced = "positions of the slices are not stated; they are in the order of the file";
-  return made(part.name, () => finished(stacked([part], part.name, part.depth > 1 ? [unplaced] : []), [part]));
+  return made(part.name, [part], () => finished(stacked([part], part.name, part.depth > 1 ? [unplaced] : []), [part]));
 }
 
-function join(stack: Stack<DicomPart>): MedicalImage | Failure {
+function join(stack: Stack<DicomPart>): Grouped {
   const { frames, repeats } = stack;
   const count = frames.length + repeats.length;
   const name = count === 1 ? frames[0].name : `${folder(frames[0])} (${count} files)`;
-  return made(name, () => volumeOf(stack, name));
+  return made(name, frames, () => volumeOf(stack, name));
 }
 
 function volumeOf({ frames, alongMm, isByPosition, repeats, notes, folder: ownFolder }: Stack<DicomPart>, name: string): MedicalImage {
-  const files = [...frames, ...repeats];
-  const image = stacked(frames, name, notes);
+  const files = [...frames, ...repeats].filter(isLeft);
+  const read = frames.flatMap((part, slice) => (part.unread ? [] : [{ part, at: alongMm[slice] }]));
+  const image = stacked(read.map(({ part }) => part), name, notes, frames);
   const locations = image.locations.map(({ path, centerMm }, slice) => (
-    { path, alongMm: alongMm[slice], centerMm: isByPosition ? centerMm : null }
+    { path, alongMm: read[slice].at, centerMm: isByPosition ? centerMm : null }
   ));
   const origin = image.origin && { ...image.origin, folder: ownFolder };
   const joined = { ...image, origin, locations, sources: files.map((part) => part.name) };
-  const cut = isByPosition ? axial(joined, frames) : joined;
+  const cut = isByPosition ? axial(joined, read.map(({ part }) => part)) : joined;
   return cut === joined ? finished(joined, frames) : cut;  // others are upright, with square pixels
+}
+
+/** Whether a file goes to the server with its series: not one that only the server reads, which would count as a slice there. */
+function isLeft({ unread }: DicomPart): boolean {
+  return unread?.kind !== "server_only";
 }
 
 /** What was turned is told, and pixels become square. */
@@ -91,17 +111,20 @@ function finished(image: MedicalImage, parts: DicomPart[]): MedicalImage {
   return withSquarePixels({ ...image, notes: [...image.notes, ...turns] }, parts[0].pixelAspect ?? null);
 }
 
-/** `ordering`: what is odd about the order of the slices. */
-function stacked(parts: DicomPart[], name: string, ordering: string[]): MedicalImage {
+/** `ordering`: what is odd about the order of the slices. `all`: with those that could not be read. */
+function stacked(parts: DicomPart[], name: string, ordering: string[], all = parts): MedicalImage {
   const { height, width, bits, format, aspect, facts, sides, headward, origin, pixelMm } = parts[0];
   const locations = parts.flatMap((part) => part.locations);
   const sources = parts.map((part) => part.name);
   const about = { name, format, facts, sides, headward, sources, locations, origin, pixelMm };
+  checkVolume([width, height, locations.length]);
   const ignored = withoutFalsePadding(parts);
   const { pixels, isWindowed, notes } = leveled(parts);
   const slices = { depth: locations.length, height, width, pixels };
   // Before values are changed or pixels made square, which may interpolate between labels.
   if (slices.depth > 1) checkNoLabelMap(slices);
+  const missing = all.length - parts.length;
+  if (missing > 0) notes.push(`${missing} of ${all.length} slices could not be read and are left out`);
   if (!isWindowed) notes.push(...mend(slices, bits));
   const allNotes = [...new Set([...frameNotes(parts), ...ordering, ...ignored, ...notes])];
   const color = jointColor(parts.map((part) => part.color));

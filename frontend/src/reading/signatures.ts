@@ -32,9 +32,23 @@ const ANALYZE = ["\x5c\x01\0\0", "\0\0\x01\x5c"];
 const ANALYZE_BYTES = 1024;
 const LARGEST_MGH_SIDE = 1 << 24;
 const LARGEST_MGH_TYPE = 10;
-const SNIFF_BYTES = 1024;
+export const SNIFF_BYTES = 1024;
+/** Of names that claim an image: formats that are read, and others that are named. */
+const CLAIMS = [
+  ".bmp", ".dcm", ".dicom", ".gif", ".ima", ".jfif", ".jpe", ".jpeg", ".jpg", ".mgh", ".mgz", ".nhdr", ".nii", ".nii.gz",
+  ".nrrd", ".png", ".tif", ".tiff", ".webp", ".7z", ".avif", ".dcm.gz", ".hdr", ".head", ".heic", ".heif", ".iso", ".j2k",
+  ".jp2", ".jxl", ".mha", ".mhd", ".mnc", ".nii.bz2", ".nii.xz", ".nii.zst", ".par", ".pgm", ".ppm", ".psd", ".rar", ".tar",
+  ".tar.bz2", ".tar.gz", ".tar.xz", ".tar.zst", ".tgz", ".txz", ".zip",
+];
 /** A DICOM data set, or file meta information, without the preamble (PS3.10 7.1). */
 const BARE = /^(\x02\0\0\0UL\x04\0|\x02\0\x01\0OB\0\0|\x08\0[\0\x01\x05\x08\x16]\0((UL|CS|UI)|[\0-\x40]\0\0\0))/;
+
+const TITLES: Record<string, string> = { webp: "WebP", nifti: "NIfTI" };
+
+/** A kind as people write it. */
+export function titleOf(kind: string): string {
+  return TITLES[kind] ?? kind.toUpperCase();
+}
 
 export function words(data: Uint8Array, start: number, end: number): string {
   return String.fromCharCode(...data.subarray(start, end));
@@ -55,6 +69,12 @@ export function sniff(data: Uint8Array): Kind {
   if (isMgh(start)) return "mgh";
   if (at(0, 7) === "NRRD000") return "nrrd";
   return ["PK\x03\x04", "PK\x05\x06"].includes(at(0, 4)) ? "zip" : null;
+}
+
+/** Whether a file's name claims an image, so that the user must know if it is none. */
+export function claimsImage(name: string): boolean {
+  const lower = name.toLowerCase();
+  return CLAIMS.some((suffix) => lower.endsWith(suffix));
 }
 
 function isNifti(data: Uint8Array): boolean {

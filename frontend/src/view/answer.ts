@@ -1,6 +1,6 @@
 /** What was found, in words first. */
 import { extent, type Item, tally, toneOf } from "../items";
-import { headline, reasonOf } from "../summary";
+import { headline, reasonOf, sequenceWords } from "../summary";
 import { classesOf, displayName, shownClasses } from "../classes";
 import { type Answer, type Finding, isFailure, isVolume, type Result, type StudyPrediction } from "../types";
 import { h, percent } from "./dom";
@@ -68,6 +68,7 @@ function card(result: Result | null, title: string, testId = "headline"): HTMLEl
     reason(result),
     answer && tone !== "rejected" ? bars(answer) : null,
     answer && predictionSet(answer),
+    answer && sequenceWords(answer) ? h("p", { class: "quiet study-note" }, sequenceWords(answer)) : null,
     ...(answer?.notes ?? []).map((note) => h("p", { class: "quiet study-note" }, note)),
   ];
   return h("section", { class: `card card-${tone}` }, ...children);

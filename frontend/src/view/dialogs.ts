@@ -10,7 +10,8 @@ export const SHORTCUTS: [string, string][] = [
   ["[ ]", "heatmap weaker or stronger"],
   ["M", "markers on or off"],
   ["V", "another plane of a volume"],
-  ["R", "reset window and level"],
+  ["+ −", "zoom in or out"],
+  ["R", "reset window, level and zoom"],
   ["P", "print, or save as PDF"],
   ["?", "this help"],
 ];

@@ -36,3 +36,11 @@ export function percent(share: number): string {
   if (share > 0.999) return ">99.9%";
   return share < 0.001 ? "<0.1%" : `${(100 * share).toFixed(1)}%`;
 }
+
+const LONGEST = 56;
+
+/** A long name without its middle: both of its ends tell it from others. */
+export function shortened(name: string): string {
+  if (name.length <= LONGEST) return name;
+  return `${name.slice(0, LONGEST / 2)}…${name.slice(-LONGEST / 2)}`;
+}

@@ -62,10 +62,21 @@ export function paint(
   return { context, box };
 }
 
-/** A thumbnail of a slice in a square. */
+/** A thumbnail of a slice in a square, from as many pixels as it needs. */
 export function thumbnail(image: MedicalImage, slice: number, range: Range, side: number): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = side;
-  paint(canvas, image, slice, range, null, 0);
+  const step = Math.max(1, Math.floor(Math.min(image.height, image.width) / (2 * side)));
+  paint(canvas, every(step, image, slice), 0, range, null, 0);
   return canvas;
+}
+
+/** A slice of every `step`-th pixel. */
+function every(step: number, image: MedicalImage, slice: number): MedicalImage {
+  const [height, width] = [Math.ceil(image.height / step), Math.ceil(image.width / step)];
+  const start = slice * image.height * image.width;
+  const pixels = Float32Array.from({ length: height * width }, (_, at) => (
+    image.pixels[start + Math.floor(at / width) * step * image.width + (at % width) * step]
+  ));
+  return { ...image, depth: 1, height, width, pixels };
 }

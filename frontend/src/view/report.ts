@@ -1,6 +1,6 @@
 /** What is printed, or saved as PDF by the browser: every image with its answer and heatmap. */
 import { extent, type Item, tally } from "../items";
-import { headline, reasonOf } from "../summary";
+import { headline, reasonOf, sequenceWords } from "../summary";
 import { classesOf, displayName, shownClasses } from "../classes";
 import { isFailure, isVolume, NOTICE, type Result, type StudyPrediction } from "../types";
 import { h, percent } from "./dom";
@@ -60,6 +60,7 @@ function said(result: Result | null): HTMLElement[] {
     reasonOf(result),
     probabilities && shownClasses(classesOf(result), [probabilities]).map((label) => `${name(label)} ${percent(probabilities[label] ?? 0)}`).join(" · "),
     open.length > 0 && `Not excluded: ${open.map(name).join(", ")}`,
+    sequenceWords(result),
     isVolume(result) && result.finding && `${extent(result.finding)}.`,
     ...result.notes,
   ];

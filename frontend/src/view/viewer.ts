@@ -6,7 +6,7 @@ import { headline } from "../summary";
 import { classesOf, displayName } from "../classes";
 import { type Heatmap, isFailure, type MedicalImage, type Result, type Unit } from "../types";
 import { captioned } from "./caption";
-import { h, save } from "./dom";
+import { h, save, shortened } from "./dom";
 import { drawSides, sidesInWords } from "./edges";
 import { paint } from "./render";
 import { drawTimeline } from "./timeline";
@@ -47,15 +47,18 @@ export class Viewer {
   private readonly timelineNames = h("ul", { class: "timeline-names" });
   private readonly timeline = h("canvas", { class: "timeline" });
 
+  private readonly buttons = [
+    h("button", { type: "button", class: "tool", id: "zoom-in", onclick: () => this.zoomBy(ZOOM_STEP) }, "Zoom in"),
+    h("button", { type: "button", class: "tool", id: "zoom-out", onclick: () => this.zoomBy(1 / ZOOM_STEP) }, "Zoom out"),
+    h("button", { type: "button", class: "tool", onclick: () => this.reset() }, "Reset view"),
+    h("button", { type: "button", class: "tool", onclick: () => this.savePng() }, "Save image"),
+  ];
+
   constructor(root: HTMLElement, private readonly changed: () => void) {
     this.stage.append(...Object.values(this.corner), this.empty);
-    const reset = h("button", { type: "button", class: "tool", onclick: () => this.reset() }, "Reset view");
-    const closer = h("button", { type: "button", class: "tool", id: "zoom-in", onclick: () => this.zoomBy(ZOOM_STEP) }, "Zoom in");
-    const further = h("button", { type: "button", class: "tool", id: "zoom-out", onclick: () => this.zoomBy(1 / ZOOM_STEP) }, "Zoom out");
-    const saved = h("button", { type: "button", class: "tool", onclick: () => this.savePng() }, "Save image");
     const controls = h(
       "div", { class: "controls" },
-      this.heat.row, this.legend, this.width.row, this.level.row, h("div", { class: "control-buttons" }, closer, further, reset, saved),
+      this.heat.row, this.legend, this.width.row, this.level.row, h("div", { class: "control-buttons" }, ...this.buttons),
     );
     const slices = h(
       "div", { class: "slice-control" }, this.planes, this.slices.row,
@@ -277,7 +280,7 @@ export class Viewer {
     const { item, corner } = this;
     const depth = item?.results.length ?? 1;
     const result = item?.results[item.slice] ?? null;
-    corner.name.textContent = item?.name ?? "";
+    corner.name.textContent = shortened(item?.name ?? "");
     corner.slice.textContent = this.positionText();
     corner.facts.textContent = image
       ? [`${image.width} × ${image.height}`, image.format, ...image.facts].join(" · ")
@@ -301,11 +304,10 @@ export class Viewer {
     this.slices.input.max = String(count);
     this.slices.set(at, `${at} of ${count}: ${this.cut > 0 ? this.cuts[this.cut].name : headline(result)}`, false);
     this.drawPlanes();
-    if (item?.image) {
-      const [width, level] = this.windowing();
-      this.width.set(Math.round(width * 1000), wide, false);
-      this.level.set(Math.round(level * 1000), middle, false);
-    }
+    const [width, level] = item?.image ? this.windowing() : [0, 0];
+    this.width.set(Math.round(width * 1000), wide, !item?.image);
+    this.level.set(Math.round(level * 1000), middle, !item?.image);
+    for (const button of this.buttons) button.disabled = !item?.image;
     if (item && depth > 1) drawTimeline(this.timeline, this.timelineNames, item);
   }
 
@@ -352,7 +354,8 @@ function drawMarks(context: CanvasRenderingContext2D, { peak, box }: Heatmap, pi
 /** A labelled range input with its value in words. */
 function slider(label: string, id: string, min: number, max: number, step: number) {
   const input = h("input", { type: "range", id: `${id}-slider`, min, max, step });
-  const value = h("output", { class: "control-value", for: `${id}-slider` });
+  // The input itself says its value; an output would say it once more, with each change.
+  const value = h("span", { class: "control-value", "aria-hidden": "true" });
   const row = h("div", { class: "control" }, h("label", { for: `${id}-slider` }, label), input, value);
   const set = (number: number, words: string, disabled: boolean) => {
     input.value = String(number);

@@ -20,6 +20,7 @@ from tumorlens.config import PreprocessConfig
 from tumorlens.imaging.raster import encode
 from tumorlens.inference.gate import REFUSAL
 from tumorlens.labels import CLASSES
+from tumorlens.reporting.records import csv_columns
 
 
 def exported(page: Page) -> list[dict[str, Any]]:
@@ -178,6 +179,7 @@ def test_csv(page: Page, files: list[Path], tmp_path: Path) -> None:
     with page.expect_download() as waiting:
         page.click("#export-csv")
     rows = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text("utf-8"))))
+    assert [name for name in rows[0] if name != "slice"] == list(csv_columns())
     assert [row["path"] for row in rows] == ["glioma.png", "'=cmd,1.png"]
     assert rows[0]["label"] == "glioma"
     assert float(rows[0]["glioma"]) > 0.5

@@ -219,4 +219,4 @@ def test_ct_is_refused_in_words(page: Page, head_slices: Slices, tmp_path: Path)
     page.get_by_role("switch").click()
     choose(page, [path])
     assert headline(page) == "Failed"
-    expect(page.locator("#answer .reason")).to_contain_text("CT, not MR")
+    expect(page.locator("#answer .reason")).to_contain_text("modality CT; only MR is classified")
