@@ -28,6 +28,8 @@ MODEL_FILE: Final = "model.onnx"
 INFO_FILE: Final = "bundle.json"
 BUNDLE_FOLDER: Final = "bundle"
 """Where the folder of a training run holds its bundle."""
+LICENCE: Final = "Apache-2.0"
+"""Of weights for which no other is stated."""
 INPUT: Final = "image"
 OUTPUTS: Final = ("logits", "cam", "embedding")
 LESION_OUTPUT: Final = "lesion"
@@ -193,7 +195,8 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Summary of validation images; None for older bundles."""
     site: SiteCalibration | None = None
     """Present if temperature, thresholds and sets were fitted to a site."""
-    licence: str = "Apache-2.0"
+    licence: str = LICENCE
+    """Of the weights. Those that were trained further keep the licence that they started with."""
     intended_use: str = RESEARCH_NOTICE
     files: dict[str, str] = {}
     """SHA-256 of every other file of the bundle."""

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -54,6 +55,22 @@ def test_a_run_starts_where_the_other_ended_and_says_so(
     assert told["recipe"] == before["recipe"]
     assert _first_loss(tmp_path) < 0.85 * _first_loss(finished)
     assert bundle.load(made).info.training["start_from"] == told
+
+
+def test_weights_keep_the_licence_that_they_started_with(
+    finished: Path, square_set: Data, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    parent = bundle.load(finished / "bundle")
+    info = msgspec.structs.replace(parent.info, licence="CC BY-NC-SA 4.0: for research only")
+    shutil.copytree(finished, tmp_path / "parent")
+    bundle.save(tmp_path / "parent" / "bundle", info, parent.model)
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    timid = _short(tiny_config, 1e-9)
+    train(timid, TrainingData(*square_set), once, _options(tmp_path, tmp_path / "parent"))
+    train(timid, TrainingData(*square_set), twice, _options(tmp_path, once / "bundle"))
+    for made in (once, twice):
+        assert bundle.load(made / "bundle").info.licence == info.licence
+    assert parent.info.licence == "Apache-2.0"
 
 
 def _other_split(manifest: Manifest, parts: dict[str, str]) -> Split:

@@ -12,7 +12,7 @@ import torch
 
 import tumorlens
 from tumorlens import bundle
-from tumorlens.bundle import BUNDLE_FOLDER, Bundle, BundleInfo, NetworkFacts
+from tumorlens.bundle import BUNDLE_FOLDER, LICENCE, Bundle, BundleInfo, NetworkFacts
 from tumorlens.config import Device, TrainConfig
 from tumorlens.errors import OutputExistsError, RecipeError
 from tumorlens.evaluation.calibration import fit_temperature, negative_log_likelihood
@@ -136,7 +136,7 @@ def _train_one(
                     "validation": len(trainer.validation_set),
                 },
             }
-            folder = _finish(out, trainer, run, options.name)
+            folder = _finish(out, trainer, run, options.name, ready.licence)
             if log is not None:
                 log.finish(out)
             return folder
@@ -166,6 +166,11 @@ class _Prepared:
         config = registry.fitting(config, outlines=outlines)
         return cls(config, data, start, _teachers(config, data, options))
 
+    @property
+    def licence(self) -> str:
+        """Of the weights that will be trained."""
+        return LICENCE if self.start is None else self.start.licence
+
     def run_key(self, processes: int) -> str:
         """Hash that a checkpoint of this run holds."""
         known = (self.start.sha256 if self.start else "") + self.teachers.sha256
@@ -191,6 +196,7 @@ def export_bundle(
     training: dict[str, Any],
     folder: Path,
     classes: ClassSet = BRAIN_TUMORS,
+    licence: str = LICENCE,
 ) -> Bundle:
     """Export ``network``, assert parity on validation images, fit the temperature, save."""
     size = config.preprocess.image_size
@@ -207,6 +213,7 @@ def export_bundle(
         ),
         training=training,
         metrics={},
+        licence=licence,
     )
     model = export.with_metadata(model, info)
     saved = bundle.save(folder, info, model)
@@ -264,12 +271,12 @@ def _with_parents(run: dict[str, Any], ready: _Prepared) -> dict[str, Any]:
     return with_lineage(run, ready.data, [*first, *teachers.parents])
 
 
-def _finish(out: Path, trainer: Trainer, run: dict[str, Any], name: str) -> Path:
+def _finish(out: Path, trainer: Trainer, run: dict[str, Any], name: str, licence: str) -> Path:
     network = registry.build(trainer.config, len(trainer.classes))
     network.load_state_dict({n: v.cpu() for n, v in trainer.best_weights.items()})
     folder = out / BUNDLE_FOLDER
     exported = export_bundle(
-        network, trainer.validation_set, trainer.config, name, run, folder, trainer.classes
+        network, trainer.validation_set, trainer.config, name, run, folder, trainer.classes, licence
     )
     record = {**run, "bundle": {"model_sha256": exported.sha256, "metrics": exported.info.metrics}}
     text = msgspec.json.format(msgspec.json.encode(record, order="deterministic"), indent=2)

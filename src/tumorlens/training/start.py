@@ -33,6 +33,8 @@ class Start:
     """Whether batch normalisations are folded into the convolutions, as in a bundle."""
     classes: ClassSet = BRAIN_TUMORS
     """Those of the network that has the weights."""
+    licence: str = bundle.LICENCE
+    """Of the weights, and so of all that are trained from them."""
 
     @property
     def has_lesion_head(self) -> bool:
@@ -51,9 +53,12 @@ class Start:
             exported = bundle.load(str(path))
         except TumorlensError as error:
             raise CheckpointError(f"no weights to start from: {error}") from error
-        weights = batchnorm.exported_weights(exported.model)
         return cls(
-            weights, ParentRun.from_bundle(exported), folded=True, classes=exported.info.classes
+            batchnorm.exported_weights(exported.model),
+            ParentRun.from_bundle(exported),
+            folded=True,
+            classes=exported.info.classes,
+            licence=exported.info.licence,
         )
 
     @classmethod
@@ -63,8 +68,9 @@ class Start:
             run = json.loads((folder / provenance.RUN_FILE).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{folder}: contains no finished run ({error})") from error
-        classes = bundle.load(folder.resolve()).info.classes
-        return cls(checkpoint.without_prefix("best", tensors), ParentRun(run), classes=classes)
+        info = bundle.load(folder.resolve()).info
+        weights = checkpoint.without_prefix("best", tensors)
+        return cls(weights, ParentRun(run), classes=info.classes, licence=info.licence)
 
     def copy_into(self, network: Network, sample: Tensor, classes: ClassSet = BRAIN_TUMORS) -> None:
         """Give ``network`` the weights; ``CheckpointError`` where its dimensions differ.
