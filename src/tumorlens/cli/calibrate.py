@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tumorlens.labels import ClassSet
 
 _AT_LIMIT = 1.001
+"""Factor within which a fitted temperature counts as its limit."""
 
 
 @click.command(
