@@ -23,7 +23,7 @@ class Tally(msgspec.Struct, omit_defaults=True):
     """Counts of a part, or of several."""
 
     inputs: int = 0
-    """Files, members, and DICOM folders or series, that were answered."""
+    """Files, members, and DICOM folders, studies or series, that were answered."""
     rows: int = 0
     answers: dict[str, int] = {}
     """Images and series by decision."""
