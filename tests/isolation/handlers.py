@@ -13,6 +13,8 @@ from tumorlens.isolation.worker import Handler
 def make(options: Message) -> Handler:
     if options.content.get("broken"):
         raise BundleError("it cannot be used")
+    if "ends" in options.content:
+        os.kill(os.getpid(), options.content["ends"])
     return handle
 
 

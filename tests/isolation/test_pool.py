@@ -219,6 +219,19 @@ def test_a_service_that_cannot_be_used_says_why() -> None:
         Pool(SERVICE, Message({"broken": True}), PoolSettings(quick=1, slow=0, spare=0)).start()
 
 
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        (signal.SIGKILL, "ended as it started (killed, perhaps because memory ran out)"),
+        (signal.SIGSEGV, f"ended as it started (exit -{signal.SIGSEGV:d})"),
+    ],
+)
+def test_a_worker_that_ends_as_it_starts_says_how(ends: signal.Signals, words: str) -> None:
+    with pytest.raises(WorkerStartError) as caught:
+        Pool(SERVICE, Message({"ends": int(ends)}), PoolSettings(quick=1, slow=0, spare=0)).start()
+    assert str(caught.value).endswith(words)
+
+
 def test_closing_cancels_what_is_not_done(begin: Begin) -> None:
     pool = begin(quick=1, slow=0, spare=0)
     jobs = [ask(pool, {"spin": 600}, seconds=600) for _ in range(2)]

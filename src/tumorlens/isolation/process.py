@@ -63,7 +63,8 @@ class WorkerProcess:
             message = self.receive()
         except WorkerDiedError as error:
             code = self._process.wait()
-            raise WorkerStartError(f"a worker process ended as it started ({code})") from error
+            why = "killed, perhaps because memory ran out" if self.was_killed() else f"exit {code}"
+            raise WorkerStartError(f"a worker process ended as it started ({why})") from error
         if message.content.get("kind") != worker.READY:
             raise WorkerStartError(str(message.content.get("message", "no worker process")))
 
