@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.pacs.instances import accept
 
 from tumorlens.pacs.clock import StoredClock
 from tumorlens.pacs.spool import MADE, Spool, Waiting
@@ -20,7 +19,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def _made(spool: Spool) -> Waiting:
-    accept(spool, "1.2", "1.2.1", b"image")
+    spool.accept("1.2", "1.2.1", b"image")
     (one,) = spool.due(0)
     spool.keep_answer(one, [("2.25.1", "class", b"answer")])
     (made,) = spool.due(0)
@@ -45,7 +44,7 @@ def test_a_postponed_delivery_is_due_when_its_pause_is_over(
 def test_a_study_is_quiet_after_seconds_that_really_went_by(
     spool: Spool, set_clock: Callable[[float], None], days: int
 ) -> None:
-    accept(spool, "1.2", "1.2.1", b"image")
+    spool.accept("1.2", "1.2.1", b"image")
     set_clock(days * _DAY)
     assert spool.due(30) == []
     set_clock(0)
@@ -59,7 +58,7 @@ def test_what_was_just_delivered_is_not_old_because_the_clock_was_set(
     spool.finish(_made(spool))
     set_clock(400 * _DAY)
     assert spool.prune(_DAY) == 0
-    assert accept(spool, "1.2", "1.2.1", b"image") is False  # still known
+    assert spool.accept("1.2", "1.2.1", b"image") is False  # still known
 
 
 def test_what_was_delivered_under_a_fast_clock_is_deleted_in_its_time(

@@ -13,7 +13,6 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage
 from tests.pacs.archives import CAPTURE, REPORT, Archive, WebArchive
-from tests.pacs.instances import accept
 from tests.pacs.machines import Authority, Node, answer_here, send_all, until
 
 from tumorlens import bundle
@@ -220,7 +219,7 @@ def test_one_study_finds_out_that_the_destination_is_down_and_all_are_answered(
     caplog.set_level(logging.CRITICAL + 1, "pynetdicom")  # its records would keep sockets open
     for number in range(4):
         data = make_study(number).read_bytes()
-        accept(spool, f"1.2.{number}", f"1.2.{number}.1.1", data)
+        spool.accept(f"1.2.{number}", f"1.2.{number}.1.1", data)
     with ExitStack() as closing:
         door = _Door()
         closing.callback(door.close)
@@ -249,7 +248,7 @@ def test_a_kind_of_object_that_the_archive_does_not_know_holds_up_nothing_else(
     archive.start()
     for number in range(3):
         data = make_study(number).read_bytes()
-        accept(spool, f"1.2.{number}", f"1.2.{number}.1.1", data)
+        spool.accept(f"1.2.{number}", f"1.2.{number}.1.1", data)
     answer = answer_here(Classifier(bundle.load(str(tiny_bundle))))
     goal = destination(archive.address, "TUMORLENS")
     journal = Journal()

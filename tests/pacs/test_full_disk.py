@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from pydicom.uid import MRImageStorage
 from tests.pacs.archives import Archive
-from tests.pacs.instances import accept
 from tests.pacs.machines import Node, send_all, until
 
 from tumorlens.pacs import node
@@ -87,7 +86,7 @@ def test_a_disk_that_is_nearly_full_deletes_what_is_delivered_before_its_time(
     small_disk: Path,
 ) -> None:
     spool = Spool(small_disk / "spool")
-    accept(spool, "1.2", "1.2.1", bytes(8 * _MIB))
+    spool.accept("1.2", "1.2.1", bytes(8 * _MIB))
     (one,) = spool.due(0)
     spool.finish(one)
     (small_disk / "filler").write_bytes(bytes(spool.space.free_bytes - _MIB))

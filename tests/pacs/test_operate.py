@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.pacs.instances import accept
 
 from tumorlens.cli.pacs import command
 from tumorlens.pacs import operate
@@ -19,7 +18,7 @@ def _run(name: str, spool: Spool, *arguments: str) -> Result:
 
 
 def _study(spool: Spool, number: int) -> Waiting:
-    accept(spool, f"1.{number}", f"1.{number}.1", b"image")
+    spool.accept(f"1.{number}", f"1.{number}.1", b"image")
     (found,) = (one for one in spool.due(0) if one.key == spool.key(f"1.{number}"))
     return found
 
@@ -72,7 +71,7 @@ def test_a_study_may_be_asked_for_by_any_bytes(full: Spool) -> None:
 
 
 def test_a_study_at_work_is_not_said_to_have_failed(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.3", b"data")
+    spool.accept("1.2", "1.2.3", b"data")
     (waiting,) = spool.due(0)
     spool.begin(waiting)
     (status,) = operate.statuses(spool)
@@ -96,7 +95,7 @@ def test_drop_deletes_a_study_with_its_files_and_forgets_it(full: Spool) -> None
     assert "dropped 2 studies, 3 files" in result.output, result.output
     assert full.counts() == {SENT: 1, RECEIVING: 1}
     assert not (full.folder / "studies" / full.key("1.1")).exists()
-    assert accept(full, "1.1", "1.1.1", b"image") is True
+    assert full.accept("1.1", "1.1.1", b"image") is True
 
 
 def test_what_is_made_of_a_study_that_was_dropped_meanwhile_is_not_kept(spool: Spool) -> None:

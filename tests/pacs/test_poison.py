@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.pacs.instances import accept
 from tests.pacs.machines import until
 
 from tumorlens.pacs import operate
@@ -48,7 +47,7 @@ def test_each_is_set_aside_with_its_reason_and_the_others_are_answered(
 ) -> None:
     words = ["abort", "good", "hang", "good", "memory", "fault", "good"]
     for number, word in enumerate(words):
-        accept(spool, f"1.{number}", f"1.{number}.1", word.encode())
+        spool.accept(f"1.{number}", f"1.{number}.1", word.encode())
     journal = Journal()
     _work(spool, answerer, journal)
     found = {one.study: one for one in operate.statuses(spool)}
@@ -71,7 +70,7 @@ def test_a_process_that_was_killed_from_outside_is_replaced(
 ) -> None:
     (before,) = answerer.pids
     os.kill(before, signal.SIGKILL)
-    accept(spool, "1.2", "1.2.1", b"good")
+    spool.accept("1.2", "1.2.1", b"good")
     _work(spool, answerer)
     assert spool.counts() == {SENT: 1}
     assert before not in answerer.pids
@@ -83,7 +82,7 @@ def test_a_process_that_was_killed_from_outside_is_replaced(
 def test_a_node_that_is_killed_often_sets_the_study_at_work_aside(
     spool: Spool, answerer: IsolatedAnswerer, kills: int, reason: str | None
 ) -> None:
-    accept(spool, "1.2", "1.2.1", b"good")
+    spool.accept("1.2", "1.2.1", b"good")
     for _ in range(kills):  # while it was at work
         (one,) = spool.due(0)
         spool.begin(one)

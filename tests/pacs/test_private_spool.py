@@ -5,7 +5,6 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.pacs.instances import accept
 
 from tumorlens.pacs.journal import Journal
 from tumorlens.pacs.private import SpoolError
@@ -23,7 +22,7 @@ def usual_umask() -> None:
 def _use(folder: Path) -> None:
     spool = Spool(folder)
     lock_spool(spool).close()
-    accept(spool, "1.2", "1.2.3", b"image")
+    spool.accept("1.2", "1.2.3", b"image")
     (one,) = spool.due(0)
     spool.keep_answer(one, [("2.25.1", "class", b"answer")])
     journal = Journal(folder / "audit.jsonl")

@@ -11,7 +11,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.pacs.instances import accept
 
 from tumorlens.pacs.answering import StudyAnswer
 from tumorlens.pacs.destination import destination
@@ -23,7 +22,7 @@ _DAY_S = 86400.0
 
 def _study(spool: Spool, number: int, images: int = 3) -> Waiting:
     for one in range(images):
-        accept(spool, f"1.{number}", f"1.{number}.{one}", b"image")
+        spool.accept(f"1.{number}", f"1.{number}.{one}", b"image")
     (found,) = (w for w in spool.due(0) if w.key == spool.key(f"1.{number}"))
     return found
 
@@ -61,12 +60,12 @@ def test_only_what_is_delivered_goes_and_only_when_its_time_is_over(spool: Spool
 def test_what_is_deleted_is_not_answered_again_until_it_is_forgotten(spool: Spool) -> None:
     _deliver(spool, _study(spool, 1), "2.25.1")
     spool.prune(0)
-    accept(spool, "1.1", "1.1.0", b"image")
+    spool.accept("1.1", "1.1.0", b"image")
     assert spool.due(0) == []
     assert _files(spool.folder) == []
     spool.prune(0, names_s=0)
     assert spool.counts() == {}
-    accept(spool, "1.1", "1.1.0", b"image")
+    spool.accept("1.1", "1.1.0", b"image")
     assert len(spool.due(0)) == 1
 
 
@@ -82,7 +81,7 @@ def test_a_late_image_opens_the_study_again_and_stays(spool: Spool) -> None:
     one = _study(spool, 1)
     _deliver(spool, one, "2.25.1")
     spool.prune(0)
-    accept(spool, "1.1", "1.1.late", b"late")
+    spool.accept("1.1", "1.1.late", b"late")
     assert spool.prune(0) == 0
     (again,) = spool.due(0)
     assert [path.read_bytes() for path in spool.study_folder(again.key).iterdir()] == [b"late"]
@@ -92,7 +91,7 @@ def test_a_late_image_opens_the_study_again_and_stays(spool: Spool) -> None:
 
 def test_an_answer_that_came_too_late_leaves_no_file(spool: Spool) -> None:
     one = _study(spool, 1)
-    accept(spool, "1.1", "1.1.late", b"late")
+    spool.accept("1.1", "1.1.late", b"late")
     _answer(spool, one, "2.25.1")
     assert not spool.object_path("2.25.1").exists()
 
@@ -129,7 +128,7 @@ def test_killed_in_the_middle_it_goes_on_and_nothing_else_is_lost(spool: Spool, 
     left = [f"studies/{made.key}/{again.key(f'1.2.{one}')}.dcm" for one in range(3)]
     assert _files(spool.folder) == sorted([*left, "objects/2.25.2.dcm"])
     for one in range(3):
-        accept(again, "1.1", f"1.1.{one}", b"image")
+        again.accept("1.1", f"1.1.{one}", b"image")
     assert [waiting.key for waiting in again.due(0)] == [made.key]
     assert again.unsent(made.key) == [("2.25.2", "class")]
 

@@ -21,7 +21,7 @@ from tumorlens.imaging.dicom.instance import identify
 from tumorlens.pacs import node
 from tumorlens.pacs.acceptor import Acceptor
 from tumorlens.pacs.settings import NodeSettings
-from tumorlens.pacs.spool import Spool
+from tumorlens.pacs.spool import OtherContentError, Spool
 
 
 @pytest.fixture
@@ -123,3 +123,10 @@ def test_identify_says_whose_it_is(
     assert (found.study_uid, found.sop_instance_uid) == ("1.2", "1.2.3.4")
     without = identify(io.BytesIO(write_dicom(head, StudyInstanceUID=None)), "x")
     assert without.study_uid == ""
+
+
+def test_two_files_of_one_name_are_told_apart_without_a_digest(spool: Spool) -> None:
+    assert spool.accept("1.2", "1.2.1", b"first") is True
+    assert spool.accept("1.2", "1.2.1", b"first") is False
+    with pytest.raises(OtherContentError, match="different pixels"):
+        spool.accept("1.2", "1.2.1", b"other")

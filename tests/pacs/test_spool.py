@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from tests.pacs.instances import accept
 
 from tumorlens.pacs import operate
 from tumorlens.pacs.answering import StudyAnswer
@@ -31,7 +30,7 @@ class _Site:
 
 
 def test_what_was_accepted_is_there_after_reopening(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.3", b"data")
+    spool.accept("1.2", "1.2.3", b"data")
     again = Spool(spool.folder)  # the first one is not closed: as after SIGKILL
     (one,) = again.due(0)
     assert one.state == RECEIVING
@@ -39,7 +38,7 @@ def test_what_was_accepted_is_there_after_reopening(spool: Spool) -> None:
 
 
 def test_names_on_disk_say_nothing_and_reach_nowhere(spool: Spool) -> None:
-    accept(spool, "../../escape", "../1.2.3", b"data")
+    spool.accept("../../escape", "../1.2.3", b"data")
     names = [path.relative_to(spool.folder).as_posix() for path in spool.folder.rglob("*")]
     assert len([name for name in names if name.endswith(".dcm")]) == 1
     assert not any("escape" in name or "1.2.3" in name for name in names)
@@ -49,13 +48,13 @@ def test_names_on_disk_say_nothing_and_reach_nowhere(spool: Spool) -> None:
 
 
 def test_a_study_is_due_when_it_is_quiet(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.3", b"data")
+    spool.accept("1.2", "1.2.3", b"data")
     assert spool.due(3600) == []
     assert len(spool.due(0)) == 1
 
 
 def test_a_known_instance_opens_no_closed_study(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.3", b"data")
+    spool.accept("1.2", "1.2.3", b"data")
     (one,) = spool.due(0)
     spool.keep_answer(one, [("2.25.1", "class", b"answer")])
     (made,) = spool.due(3600)
@@ -63,15 +62,15 @@ def test_a_known_instance_opens_no_closed_study(spool: Spool) -> None:
     assert spool.unsent(one.key) == [("2.25.1", "class")]
     spool.mark_sent("2.25.1")
     spool.finish(made)
-    accept(spool, "1.2", "1.2.3", b"data")
+    spool.accept("1.2", "1.2.3", b"data")
     assert spool.due(0) == []
     assert spool.counts() == {SENT: 1}
 
 
 def test_an_instance_that_comes_during_work_keeps_the_study_open(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.3", b"data")
+    spool.accept("1.2", "1.2.3", b"data")
     (one,) = spool.due(0)
-    accept(spool, "1.2", "1.2.4", b"late")
+    spool.accept("1.2", "1.2.4", b"late")
     spool.keep_answer(one, [("2.25.1", "class", b"answer")])
     spool.finish(one)
     (again,) = spool.due(0)
@@ -81,7 +80,7 @@ def test_an_instance_that_comes_during_work_keeps_the_study_open(spool: Spool) -
 
 def test_an_object_made_again_stays_the_one_that_was_sent(spool: Spool) -> None:
     for data in (b"first", b"second"):
-        accept(spool, "1.2", f"1.2.{len(data)}", b"data")
+        spool.accept("1.2", f"1.2.{len(data)}", b"data")
         (one,) = spool.due(0)
         spool.keep_answer(one, [("2.25.1", "class", data)])
         for uid, _ in spool.unsent(one.key):
@@ -92,12 +91,12 @@ def test_an_object_made_again_stays_the_one_that_was_sent(spool: Spool) -> None:
 
 
 def test_an_answer_of_more_images_takes_the_place_of_what_is_not_sent_yet(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.1", b"data")
+    spool.accept("1.2", "1.2.1", b"data")
     (one,) = spool.due(0)
     first = [("2.25.1", "class", b"sent"), ("2.25.2", "class", b"waits"), ("2.25.3", "class", b"")]
     spool.keep_answer(one, first)
     spool.mark_sent("2.25.1")
-    accept(spool, "1.2", "1.2.2", b"late")
+    spool.accept("1.2", "1.2.2", b"late")
     (again,) = spool.due(0)
     assert again.state == RECEIVING
     spool.keep_answer(again, [("2.25.3", "class", b"other"), ("2.25.4", "class", b"new")])
@@ -111,7 +110,7 @@ def test_an_answer_of_more_images_takes_the_place_of_what_is_not_sent_yet(spool:
 
 
 def test_what_failed_stays_aside_until_it_is_tried_again(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.3", b"data")
+    spool.accept("1.2", "1.2.3", b"data")
     (one,) = spool.due(0)
     spool.finish(one, FAILED, "it crashed the process that read it")
     again = Spool(spool.folder)
@@ -123,7 +122,7 @@ def test_what_failed_stays_aside_until_it_is_tried_again(spool: Spool) -> None:
 
 
 def test_a_postponed_study_waits(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.3", b"data")
+    spool.accept("1.2", "1.2.3", b"data")
     (one,) = spool.due(0)
     spool.postpone(one, 3600)
     assert spool.due(0) == []
@@ -142,7 +141,7 @@ def test_a_postponed_study_waits(spool: Spool) -> None:
 def test_a_damaged_file_of_an_answer_is_made_again_and_never_sent(
     spool: Spool, damage: Callable[[Path], object]
 ) -> None:
-    accept(spool, "1.2", "1.2.3", b"data")
+    spool.accept("1.2", "1.2.3", b"data")
     (one,) = spool.due(0)
     whole = spool.key("1.2.3").encode()
     spool.keep_answer(one, [("2.25.1", "class", whole)])
@@ -155,7 +154,7 @@ def test_a_damaged_file_of_an_answer_is_made_again_and_never_sent(
 
 
 def test_answers_of_a_version_that_noted_no_digest_are_sent(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.3", b"data")
+    spool.accept("1.2", "1.2.3", b"data")
     (one,) = spool.due(0)
     spool.keep_answer(one, [("2.25.1", "class", b"answer")])
     with spool.changing() as db:
@@ -185,7 +184,7 @@ def test_a_study_that_lost_images_is_answered_when_they_come_again(
     spool: Spool, lose: Callable[[Path], object]
 ) -> None:
     for number in (1, 2):
-        accept(spool, "1.2", f"1.2.{number}", b"data")
+        spool.accept("1.2", f"1.2.{number}", b"data")
     lose(spool.image_path(spool.key("1.2"), spool.key("1.2.1")))
     site = _Site(spool)
     site.worker.once()
@@ -194,7 +193,7 @@ def test_a_study_that_lost_images_is_answered_when_they_come_again(
     assert study.reason.startswith("files of ")
     assert study.reason.endswith(" images are missing or damaged; send the study again")
     for number in (1, 2):
-        accept(spool, "1.2", f"1.2.{number}", b"data")
+        spool.accept("1.2", f"1.2.{number}", b"data")
     site.worker.once()
     assert site.sent == [" ".join(sorted(spool.key(f"1.2.{n}") for n in (1, 2))).encode()]
     assert spool.counts() == {SENT: 1}

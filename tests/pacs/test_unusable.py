@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from tests.pacs.archives import REPORT
-from tests.pacs.instances import accept
 from tests.pacs.machines import answer_here
 
 from tumorlens import bundle
@@ -43,7 +42,7 @@ def classifier(tiny_bundle: Path) -> Classifier:
 def answer(spool: Spool, classifier: Classifier) -> Callable[..., list[Dataset]]:
     def answer(*files: bytes) -> list[Dataset]:
         for number, data in enumerate(files):
-            accept(spool, "1.2", f"1.2.{number}", data)
+            spool.accept("1.2", f"1.2.{number}", data)
         kept = _Kept()
         Worker(spool, answer_here(classifier), kept, quiet_s=0, keep_s=3600).once()
         assert [one.state for one in operate.statuses(spool)] == [SENT]
@@ -115,7 +114,7 @@ def test_our_own_answers_that_come_back_are_not_answered(
     out = io.BytesIO()
     report.save_as(out)
     other = Spool(tmp_path / "other")
-    accept(other, "1.2", "1.2.9", out.getvalue())
+    other.accept("1.2", "1.2.9", out.getvalue())
     kept = _Kept()
     Worker(other, answer_here(classifier), kept, quiet_s=0, keep_s=3600).once()
     assert kept.objects == []

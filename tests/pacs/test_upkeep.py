@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.pacs.instances import accept
 from tests.pacs.machines import Node
 
 from tumorlens.cli.pacs import command
@@ -78,7 +77,7 @@ def test_a_damaged_queue_is_one_line_and_rebuilt_from_its_images(
     spool: Spool, tiny_bundle: Path, damage: Callable[[Path], None]
 ) -> None:
     for number in range(40):
-        accept(spool, f"1.{number % 3}", f"1.{number}", b"image")
+        spool.accept(f"1.{number % 3}", f"1.{number}", b"image")
     spool.close()
     images = sorted((spool.folder / "studies").rglob("*.dcm"))
     for name in ("queue.sqlite-wal", "queue.sqlite-shm"):
@@ -97,7 +96,7 @@ def test_a_damaged_queue_is_one_line_and_rebuilt_from_its_images(
     assert again.counts() == {RECEIVING: 3}
     assert len(again.due(0)) == 3
     # What was accepted before is still known.
-    assert accept(again, "1.0", "1.0", b"image") is False
+    assert again.accept("1.0", "1.0", b"image") is False
 
 
 def _folder(path: Path) -> None:
@@ -128,7 +127,7 @@ def _empty(path: Path) -> None:
 def test_a_file_of_another_kind_is_told_by_name(
     spool: Spool, name: str, change: Callable[[Path], None], words: str
 ) -> None:
-    accept(spool, "1.2", "1.2.3", b"image")
+    spool.accept("1.2", "1.2.3", b"image")
     spool.close()
     change(spool.folder / name)
     images = sorted((spool.folder / "studies").rglob("*.dcm"))
@@ -157,7 +156,7 @@ def test_an_audit_log_that_is_a_pipe_holds_nothing_up(tmp_path: Path) -> None:
 
 
 def test_a_queue_that_is_gone_is_made_again(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.3", b"image")
+    spool.accept("1.2", "1.2.3", b"image")
     spool.close()
     for path in spool.folder.glob("queue.sqlite*"):
         path.unlink()
@@ -168,7 +167,7 @@ def test_a_queue_that_is_gone_is_made_again(spool: Spool) -> None:
 
 
 def test_a_queue_of_a_later_version_is_told_and_left_alone(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.1", b"image")
+    spool.accept("1.2", "1.2.1", b"image")
     with spool.changing() as db:
         db.execute("PRAGMA user_version=1000")
     spool.close()
@@ -180,7 +179,7 @@ def test_a_queue_of_a_later_version_is_told_and_left_alone(spool: Spool) -> None
 
 
 def test_a_sound_queue_stays(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.3", b"image")
+    spool.accept("1.2", "1.2.3", b"image")
     (one,) = spool.due(0)
     spool.keep_answer(one, [("2.25.1", "class", b"answer")])
     assert rebuild(spool.folder) == (1, None)
@@ -206,7 +205,7 @@ def test_only_one_process_works_on_a_spool(
 
 
 def test_what_a_killed_process_left_half_written_goes_at_the_next_start(spool: Spool) -> None:
-    accept(spool, "1.2", "1.2.3", b"image")
+    spool.accept("1.2", "1.2.3", b"image")
     left = [spool.incoming / "ab.dcm", spool.folder / "objects" / ".2.25.1.dcm.0a1b2c3d"]
     left.append(spool.folder / ".salt.0a1b2c3d")
     for path in left:

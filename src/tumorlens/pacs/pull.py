@@ -2,7 +2,6 @@
 
 import io
 import logging
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from tumorlens.errors import InputError, TumorlensError
 from tumorlens.imaging.dicom.derived import finished
 from tumorlens.imaging.dicom.instance import Instance, identify
-from tumorlens.pacs.private import SpoolError, create_file
+from tumorlens.pacs.private import SpoolError
 from tumorlens.pacs.spool import OtherContentError, Spool
 from tumorlens.pacs.web import WebServer, reason
 
@@ -95,15 +94,9 @@ def _fetch(client: Any, study: str, spool: Spool) -> int:
 
 def _written(spool: Spool, data: bytes) -> Path:
     """A file of ``incoming`` with ``data``, which counts as used."""
-    path = spool.incoming / f"{secrets.token_hex(16)}.dcm"
     with _storing(spool):
         spool.space.require()
-        try:
-            create_file(path)
-            path.write_bytes(data)
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
+        path = spool.incoming_file(data)
     spool.space.add(len(data))
     return path
 

@@ -26,7 +26,7 @@ from tumorlens.errors import InputError
 from tumorlens.files import sync, sync_folder, write_synced
 from tumorlens.pacs import schema
 from tumorlens.pacs.clock import StoredClock
-from tumorlens.pacs.private import FILE_MODE, SpoolError
+from tumorlens.pacs.private import FILE_MODE, SpoolError, create_file
 from tumorlens.pacs.retries import Retries
 from tumorlens.pacs.store import Store
 
@@ -82,16 +82,32 @@ class Spool(Store):
         data = text.encode("utf-8", "surrogateescape")  # an argument may hold any bytes
         return hmac.new(self._salt, data, hashlib.sha256).hexdigest()[:32]
 
-    def accept(self, study_uid: str, instance_uid: str, path: Path, digest: str) -> bool:
-        """Keep an instance, a file of ``incoming``; when this returns it survives a crash.
+    def incoming_file(self, data: bytes) -> Path:
+        """Write ``data`` to a new file of ``incoming``, which only this user may read."""
+        path = self.incoming / secrets.token_hex(16)
+        try:
+            create_file(path)
+            path.write_bytes(data)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+
+    def accept(
+        self, study_uid: str, instance_uid: str, data: bytes | Path, digest: str | None = None
+    ) -> bool:
+        """Keep an instance, bytes or a file of ``incoming``; when this returns it survives a crash.
 
         One that is known changes nothing, so a study that is sent twice is answered once; returns
-        whether it was new. The file is moved, or deleted. ``digest`` tells contents apart, see
-        ``imaging.dicom.instance``. Raises ``OtherContentError`` where the UID is known with other
-        pixels.
+        whether it was new. A file is moved, or deleted. ``digest`` tells contents apart, see
+        ``imaging.dicom.instance``; without one it is a hash of the file. Raises
+        ``OtherContentError`` where the UID is known with other pixels.
         """
+        path = self.incoming_file(data) if isinstance(data, bytes) else data
         try:
-            return self._accept(study_uid, instance_uid, path, digest)
+            return self._accept(
+                study_uid, instance_uid, path, digest or f"file:{_file_digest(path)}"
+            )
         finally:
             path.unlink(missing_ok=True)
 
