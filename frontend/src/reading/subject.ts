@@ -12,13 +12,16 @@ const COMPUTED = new Set([
 const NAMES = new Set([
   "ADC", "EADC", "COLFA", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "MTT", "TTP", "TMAX",
   "MIP", "MINIP", "SUBTRACTION", "SUBTRAKTION", "SUBTRACTED", "DADC", "APPARENT", "KTRANS",
-  "FRACTIONAL", "ANISO", "ANISOTROPY", "BLOOD",
+  "FRACTIONAL", "ANISO", "ANISOTROPY", "BLOOD FLOW", "BLOOD VOLUME",
 ]);
+/** Blood alone is no map: T1-weighted images of vessel walls are named black blood. */
+const WORD = /BLOOD (?:FLOW|VOLUME)|[A-Z0-9]+/g;
 /** Words for coarse images that later series are planned on. */
 const LOCALIZERS = new Set(["LOC", "LOCALISER", "LOCALISERS", "LOCALIZER", "LOCALIZERS", "SCOUT", "SCOUTS", "SURVEY"]);
 const HEAD = new Set([
-  "BRAIN", "CEREBRAL", "CEREBRO", "CRANE", "CRANEO", "CRANIAL", "CRANIUM", "ENCEFALO", "HEAD", "HIRN", "IAC", "KOPF", "NEURO", "ORBIT",
-  "ORBITS", "PITUITARY", "SCHADEL", "SELLA", "SKULL", "TETE",
+  "BRAIN", "CABECA", "CABEZA", "CEREBRAL", "CEREBRALE", "CEREBRALI", "CEREBRO", "CRANE", "CRANEO", "CRANIAL", "CRANIO", "CRANIUM",
+  "ENCEFALO", "ENCEPHALE", "GEHIRN", "HEAD", "HIRN", "IAC", "KOPF", "NEURO", "ORBIT", "ORBITS", "PITUITARY", "SCHADEL", "SCHAEDEL",
+  "SELLA", "SKULL", "TESTA", "TETE",
 ]);
 /** Parts of the body of which no slice shows the brain. */
 const ELSEWHERE = new Set([
@@ -27,6 +30,8 @@ const ELSEWHERE = new Set([
   "LUMBAR", "LWS", "NECK", "PANCREAS", "PELVIS", "PROSTATE", "RACHIS", "RODILLA", "SACRUM", "SCHULTER", "SHOULDER", "THIGH", "THORAX",
   "UTERUS", "WRIST",
 ]);
+/** In French descriptions: angio-resonance magnetique. BodyPartExamined has English words alone. */
+const ANGIOGRAPHY = "ARM";
 /** SeriesDescription, ProtocolName, PerformedProcedureStepDescription, StudyDescription, RequestedProcedureDescription. */
 const DESCRIPTIONS = ["x0008103e", "x00181030", "x00400254", "x00081030", "x00321060"];
 
@@ -57,7 +62,7 @@ function codeMeaning(set: DataSet, sequence: string): string {
 /** That it was not acquired for diagnosis: a map, a projection, a localizer... */
 export function purposeNotes(set: DataSet): string[] {
   const stated = texts(set, "x00080008").map((word) => word.toUpperCase());
-  const described: string[] = text(set, "x0008103e").toUpperCase().match(/[A-Z0-9]+/g) ?? [];
+  const described: string[] = text(set, "x0008103e").toUpperCase().match(WORD) ?? [];
   let computed = stated.filter(isComputed);
   if (computed.length === 0 && stated[0] === "DERIVED") {
     computed = described.filter((word) => NAMES.has(word) || word.endsWith("MAP")).slice(0, 1);
@@ -80,7 +85,7 @@ function describedPart(set: DataSet): string {
   for (const tag of DESCRIPTIONS) {
     const words = wordsOf(text(set, tag));
     if (words.some((word) => HEAD.has(word))) return "";
-    const named = words.find(isElsewhere);
+    const named = words.find((word) => word !== ANGIOGRAPHY && isElsewhere(word));
     if (named !== undefined) return named;
   }
   return "";

@@ -238,7 +238,7 @@ def test_the_page_is_asked_about_every_word_that_is_recognised(
     of: str, known: frozenset[str]
 ) -> None:
     asked = [cell.upper() for row in rows(of) if row[-1] for cell in row[:-1]]
-    words = {word for cell in asked for word in re.findall("[A-Z0-9]+", cell)}
+    words = {word for cell in asked for word in subject._WORD.findall(cell)}
     assert known <= words | {re.sub("[^A-Z0-9]", "", cell) for cell in asked}
 
 

@@ -21,10 +21,12 @@ _MAP: Final = "MAP"
 _NAMES: Final = frozenset({
     "ADC", "EADC", "COLFA", "CBF", "CBV", "RCBF", "RCBV", "RELCBF", "RELCBV", "MTT", "TTP", "TMAX",
     "MIP", "MINIP", "SUBTRACTION", "SUBTRAKTION", "SUBTRACTED", "DADC", "APPARENT", "KTRANS",
-    "FRACTIONAL", "ANISO", "ANISOTROPY", "BLOOD",
+    "FRACTIONAL", "ANISO", "ANISOTROPY", "BLOOD FLOW", "BLOOD VOLUME",
 })  # fmt: skip
 """Words for maps and projections that a SeriesDescription has for nothing else: APPARENT of the
-diffusion coefficient, BLOOD of its flow. Each word that ends with MAP is one too."""
+diffusion coefficient. Each word that ends with MAP is one too."""
+_WORD: Final = re.compile("BLOOD (?:FLOW|VOLUME)|[A-Z0-9]+")
+"""Blood alone is no map: T1-weighted images of vessel walls are named black blood."""
 _DERIVED: Final = "DERIVED"
 _LOCALIZERS: Final = frozenset({
     "LOC", "LOCALISER", "LOCALISERS", "LOCALIZER", "LOCALIZERS", "SCOUT", "SCOUTS", "SURVEY",
@@ -34,9 +36,10 @@ hospitals write into SeriesDescription."""
 _CALIBRATION: Final = "CALIBRATION"
 """In a SeriesDescription, of a coarse image by which later series are reconstructed."""
 _HEAD: Final = frozenset({
-    "BRAIN", "CEREBRAL", "CEREBRO", "CRANE", "CRANEO", "CRANIAL", "CRANIUM", "ENCEFALO", "HEAD",
-    "HIRN", "IAC", "KOPF", "NEURO", "ORBIT", "ORBITS", "PITUITARY", "SCHADEL", "SELLA", "SKULL",
-    "TETE",
+    "BRAIN", "CABECA", "CABEZA", "CEREBRAL", "CEREBRALE", "CEREBRALI", "CEREBRO", "CRANE", "CRANEO",
+    "CRANIAL", "CRANIO", "CRANIUM", "ENCEFALO", "ENCEPHALE", "GEHIRN", "HEAD", "HIRN", "IAC",
+    "KOPF", "NEURO", "ORBIT", "ORBITS", "PITUITARY", "SCHADEL", "SCHAEDEL", "SELLA", "SKULL",
+    "TESTA", "TETE",
 })  # fmt: skip
 _ELSEWHERE: Final = frozenset({
     "ABDOMEN", "ANKLE", "ARM", "BECKEN", "BREAST", "BWS", "CALF", "CHEST", "COLUMNA", "ELBOW",
@@ -47,6 +50,8 @@ _ELSEWHERE: Final = frozenset({
 })  # fmt: skip
 """Parts of the body (PS3.16 annex L; the most frequent ones in German, French and Spanish) whose
 slices do not show the patient's brain."""
+_ANGIOGRAPHY: Final = "ARM"
+"""In French descriptions: angio-resonance magnetique. BodyPartExamined has English words alone."""
 _SPINE: Final = "SPINE"
 _DESCRIPTIONS: Final = (
     "SeriesDescription", "ProtocolName", "PerformedProcedureStepDescription", "StudyDescription",
@@ -65,7 +70,7 @@ _OF_QUALITY: Final = ("YES", "BOTH")
 def purpose_notes(dataset: Dataset, frame: int) -> list[str]:
     """Notes where ``frame`` is not for diagnosis: a map, a projection, a localizer..."""
     stated = image_type(dataset, frame)
-    described = re.findall("[A-Z0-9]+", (text(dataset, "SeriesDescription") or "").upper())
+    described = _WORD.findall((text(dataset, "SeriesDescription") or "").upper())
     computed = [word for word in stated if _is_computed(word)]
     if not computed and _DERIVED in stated[:1]:
         computed = [w for w in described if w in _NAMES or w.endswith(_MAP)][:1]
@@ -122,7 +127,7 @@ def _described_part(dataset: Dataset) -> str | None:
         words = _words(text(dataset, keyword) or "")
         if _HEAD.intersection(words):
             return None
-        if named := [word for word in words if _is_elsewhere(word)]:
+        if named := [word for word in words if word != _ANGIOGRAPHY and _is_elsewhere(word)]:
             return named[0]
     return None
 
