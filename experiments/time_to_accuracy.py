@@ -61,12 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="manifest of the 7,023 images")
     parser.add_argument("--recipe", default="folder")
     parser.add_argument(
-        "--processes", type=int, default=1, help="of torchrun; the batch grows along"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override of the recipe"
+    )
+    parser.add_argument(
+        "--processes", type=int, default=1, help="of torchrun; each has a batch of its own"
     )
     parser.add_argument("--run", type=Path, help="folder that keeps the run")
     parser.add_argument("--target", type=float, default=PUBLISHED_ACCURACY)
     options = parser.parse_args(arguments)
-    config = TrainConfig.from_toml(recipe_path(options.recipe))
+    config = TrainConfig.from_toml(recipe_path(options.recipe), options.set)
     with tempfile.TemporaryDirectory() as folder:
         snapshots = _train(options, Path(folder))
         moments = _score(snapshots, config, Manifest.load(options.data), Path(folder))
@@ -78,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "benchmark": "time_to_accuracy",
         "protocol": "folder",
         "recipe": options.recipe,
+        "overrides": options.set,
         "target": options.target,
         "processes": options.processes,
         "seconds_to_target": passed.seconds if passed else None,
@@ -97,6 +101,7 @@ def _train(options: argparse.Namespace, folder: Path) -> list[_Snapshot]:
         *(sys.executable, *prefix, "-m", "tumorlens", "train", options.recipe),
         *("--data", str(options.data), "--split", "folder", "--out", str(run)),
         *("--threads", "1", "--cache", str(folder / "cache")),
+        *(word for override in options.set for word in ("--set", override)),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     snapshots: list[_Snapshot] = []
