@@ -2,7 +2,7 @@
 
 Programs that copy reserve the whole length first, so that what is missing are zeros. An image may
 end in zeros too, but a head becomes narrower towards its end; what was copied ends anywhere. The
-page does the same (frontend/src/reading/stored.ts).
+page does the same (frontend/src/reading/cut_off.ts).
 """
 
 from typing import Any, Final
