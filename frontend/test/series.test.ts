@@ -4,6 +4,7 @@ import type { DicomPart } from "../src/reading/dicom";
 import { type Color, TINTED } from "../src/reading/gray";
 import { group } from "../src/reading/series";
 import { otherFormat, sniff } from "../src/reading/signatures";
+import { InputError } from "../src/types";
 import { imagesOf, SIDE, slice, valuesOf } from "./made";
 
 const range = (count: number) => [...Array(count).keys()];
@@ -117,6 +118,18 @@ test.each([1, 2])("two files of one UID, pixels of 1 and %i", (value) => {
   const [{ depth, notes }] = imagesOf([1, value].map((own, index) => slice(`${index}`, 0, own, { uid: "1.2.3" })));
   expect(depth).toBe(1);
   expect(notes.some((note) => note.startsWith("another file has the same SOP Instance UID but other pixels"))).toBe(value === 2);
+});
+
+test("an intact copy of damaged files is used", () => {
+  const intact = range(4).map((z) => slice(`${z}`, 3 * z, 1, { uid: `1.2.${z}` }));
+  const unread = new InputError("corrupt", "damaged DICOM");
+  const damaged = range(4).map((z) => slice(`damaged ${z}`, 3 * z, 0, { uid: `1.2.${z}`, pixels: new Float32Array(0), unread }));
+  const { images, failures } = group([...damaged, ...intact]);
+  expect(images.map(({ depth, notes, sources }) => [depth, notes, sources])).toEqual([[4, [], ["0", "1", "2", "3"]]]);
+  expect(failures.map(({ failure: { path, error } }) => [path, error.message])).toEqual(
+    [["damaged 0", "damaged 0: damaged DICOM (the same holds for 3 more files of the series)"]],
+  );
+  expect(group(damaged).failures[0].failure.error.message).toContain("3 more files of the series cannot be read either");
 });
 
 test.each<[Color[], Color]>([

@@ -5,7 +5,7 @@ import { type DicomPart, NO_IMAGE, NotMr, OWN_ANSWER, UnreadPixels } from "./dic
 import { groupBy } from "./groups";
 import { MAX_FILE_BYTES } from "./limits";
 import { read } from "./read";
-import { group, type Unused } from "./series";
+import { group, once, type Unused } from "./series";
 import { claimsImage, type Kind, SNIFF_BYTES, sniff } from "./signatures";
 
 const TWICE_NESTED = "an archive nested in two others; unpack it first";
@@ -173,12 +173,6 @@ class Contents {
       whole.held++;
     }
   }
-}
-
-/** One refusal for a series, not one for each of its files. `_once` in `series.py`. */
-function once([{ failure }, ...others]: { failure: Failure }[]): Unused {
-  const same = others.length > 0 ? ` (the same holds for ${others.length} more ${others.length === 1 ? "file" : "files"} of the series)` : "";
-  return { failure: { path: failure.path, error: { ...failure.error, message: failure.error.message + same } }, files: [] };
 }
 
 async function bytesOf(file: Blob): Promise<Uint8Array> {

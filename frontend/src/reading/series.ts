@@ -31,14 +31,16 @@ export interface Unused {
 /** Captures that do not say where they lie, and files of several frames, are each one by themselves. */
 export function group(parts: DicomPart[]): Grouped {
   const series = [...groupBy(parts, ({ series: uid }) => uid).values()].flatMap(apart);
-  const read = joined(series).map(disputed).flatMap((files) => {
+  const read = joined(series).flatMap((all) => {
+    const { usable, failures } = withoutDamagedCopies(all);
+    const files = disputed(usable);
     const isSlice = (part: DicomPart) => part.isMrStorage && part.depth === 1;
     const slices = withPlaces(files.filter(isSlice));
     const others = files.filter((part) => !isSlice(part));
     const placed = [...slices, ...others].filter(isPlaced);
     const unplaced = slices.filter((part) => !isPlaced(part));
     const alones = others.filter((part) => !isPlaced(part));
-    return [...split(placed).map(join), ...splitUnplaced(unplaced).map(join), ...alones.map(alone)];
+    return [{ images: [], failures }, ...split(placed).map(join), ...splitUnplaced(unplaced).map(join), ...alones.map(alone)];
   });
   return { images: read.flatMap(({ images }) => images), failures: read.flatMap(({ failures }) => failures) };
 }
@@ -63,10 +65,30 @@ function allUnread(name: string, parts: DicomPart[]): Unused {
   return { failure: { path: name, error: { ...error, message: error.message + more } }, files: parts.map((part) => part.name) };
 }
 
-/** Those of one SOPInstanceUID and position but other pixels, with a note. `_with_uid_notes` in `series.py`. */
+/** One refusal for a series, not one for each of its files. `_once` in `series.py`. */
+export function once([{ failure }, ...others]: { failure: Failure }[]): Unused {
+  const same = others.length > 0 ? ` (the same holds for ${others.length} more ${others.length === 1 ? "file" : "files"} of the series)` : "";
+  return { failure: { path: failure.path, error: { ...failure.error, message: failure.error.message + same } }, files: [] };
+}
+
+/** Copies have one SOPInstanceUID and position. */
+function copiesOf(files: DicomPart[]): DicomPart[][] {
+  return [...groupBy(files, (part) => `${part.uid} ${part.placement?.position.join()}`).values()];
+}
+
+/** Without the damaged files of which there is an intact copy, and their error. `_without_damaged_copies` in `series.py`. */
+function withoutDamagedCopies(files: DicomPart[]): { usable: DicomPart[]; failures: Unused[] } {
+  const damaged = new Set(copiesOf(files).flatMap((copies) => {
+    const unread = copies.filter((part) => part.uid && part.unread);
+    return unread.length < copies.length ? unread : [];
+  }));
+  const failures = [...damaged].map((part) => ({ failure: failureOf(part.name, part.unread) }));
+  return { usable: files.filter((part) => !damaged.has(part)), failures: failures.length > 0 ? [once(failures)] : [] };
+}
+
+/** Copies with other pixels get a note. */
 function disputed(files: DicomPart[]): DicomPart[] {
-  const places = groupBy(files, (part) => `${part.uid} ${part.placement?.position.join()}`);
-  const others = [...places.values()].filter(([first, ...copies]) => first.uid && copies.some((copy) => !areEqual(first.pixels, copy.pixels)));
+  const others = copiesOf(files).filter(([first, ...copies]) => first.uid && copies.some((copy) => !areEqual(first.pixels, copy.pixels)));
   const disputing = new Set(others.flat());
   return files.map((part) => (disputing.has(part) ? { ...part, isDisputed: true, notes: [...part.notes, SAME_UID] } : part));
 }
