@@ -278,10 +278,10 @@ def _damage(location: Location, open_: Callable[[Location], BinaryIO]) -> InputE
     try:
         with open_(location) as stream:
             dataset = parse(stream, name)
-        frames = list(read_frames(dataset, name, Levels(windowed=False)))
+        frames = read_frames(dataset, name, Levels(windowed=False))
+        return next((frame for frame in frames if isinstance(frame, InputError)), None)
     except InputError as error:
         return error
-    return next((frame for frame in frames if isinstance(frame, InputError)), None)
 
 
 def _all_series(
