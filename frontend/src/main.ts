@@ -105,7 +105,7 @@ class Page {
     this.opened = this.selected;
     this.draw();
     this.remarks = new Set([skippedWords(found)]);
-    if (added.every(isDone)) this.tellAnswers();
+    if (this.items.every(isDone)) this.tellAnswers();
     for (const item of added) if (!isDone(item)) this.ask(item);
   }
 
