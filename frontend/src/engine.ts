@@ -37,7 +37,8 @@ export class Engine {
 
   /** What a file holds, also one of an archive. */
   async bytesOf(file: NamedFile | Member): Promise<Blob> {
-    return "file" in file ? file.file : this.ask({ op: "unpack", member: file }, []);
+    if ("file" in file) return file.file ?? new Blob();
+    return this.ask({ op: "unpack", member: file }, []);
   }
 
   classify(path: string, plane: Plane, stated: Stated, model: string): Promise<Classified> {

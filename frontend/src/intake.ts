@@ -19,19 +19,28 @@ export async function fromTransfer(transfer: DataTransfer): Promise<NamedFile[]>
 }
 
 async function walk(entry: FileSystemEntry, dropped: NamedFile[]): Promise<void> {
-  if (entry.isFile) {
-    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
-    dropped.push({ name: entry.fullPath.replace(/^\//, ""), file });
-    return;
+  const name = entry.fullPath.replace(/^\//, "");
+  try {
+    if (entry.isFile) dropped.push({ name, file: await fileOf(entry as FileSystemFileEntry) });
+    else for (const child of await childrenOf(entry as FileSystemDirectoryEntry)) await walk(child, dropped);
+  } catch {
+    // Moved meanwhile, or not permitted: it costs the others nothing.
+    dropped.push({ name, file: null });
   }
-  const reader = (entry as FileSystemDirectoryEntry).createReader();
+}
+
+function fileOf(entry: FileSystemFileEntry): Promise<File> {
+  return new Promise((resolve, reject) => entry.file(resolve, reject));
+}
+
+async function childrenOf(entry: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {
+  const reader = entry.createReader();
   const children: FileSystemEntry[] = [];
   for (;;) {
     const more = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-    if (more.length === 0) break;
+    if (more.length === 0) return children.sort(byName);
     children.push(...more);
   }
-  for (const child of children.sort(byName)) await walk(child, dropped);
 }
 
 function byName(one: { name: string }, other: { name: string }): number {

@@ -15,7 +15,8 @@ const LISTS = /(^|\/)(DICOMDIR|Thumbs\.db)$/i;
 /** A file with the name that it has below the folder that was chosen. */
 export interface NamedFile {
   name: string;
-  file: Blob;
+  /** Null where the browser may not open it. */
+  file: Blob | null;
 }
 
 /** A file of an archive that was opened: the number of the archive, and the name in it. */
@@ -75,6 +76,7 @@ class Contents {
     const folder = name.includes("/") ? name.split("/")[0] : "";
     const whole = this.wholeOf(folder, false);
     await this.guarded(name, whole, async () => {
+      if (file === null) throw new InputError("missing", "cannot be opened");
       const kind = sniff(await bytesOf(file.slice(0, SNIFF_BYTES)));
       if (kind === "zip") await this.unpack(name, file, folder !== "");
       else if (!this.skips(name, kind, whole)) await this.read(name, whole, () => bytesOf(file));
