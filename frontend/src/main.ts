@@ -99,12 +99,13 @@ class Page {
       .catch((error: Error) => this.say(`The files could not be read (${error.message}).`));
     if (!found) return;
     const added = this.itemsOf(found, files);
+    if (this.items.every(isDone)) this.remarks.clear();
     for (const item of added) item.model = model;
     this.items.push(...added);
     this.selected = added[0] ?? this.selected;
     this.opened = this.selected;
     this.draw();
-    this.remarks = new Set([skippedWords(found)]);
+    this.remarks.add(skippedWords(found));
     if (this.items.every(isDone)) this.tellAnswers();
     for (const item of added) if (!isDone(item)) this.ask(item);
   }

@@ -15,7 +15,7 @@ from tumorlens.batch.items import Chunk
 from tumorlens.batch.local import LocalEngine
 from tumorlens.batch.worker import Setup, Worker
 from tumorlens.errors import BatchError, TumorlensError, needing
-from tumorlens.text import reason_of
+from tumorlens.text import first_line, reason_of
 
 _CONNECT_S: Final = 10.0
 _TRIES: Final = 3
@@ -38,8 +38,9 @@ class RayEngine:
                 self._ray.init(address=address, log_to_driver=False, configure_logging=False,
                                include_dashboard=False)  # fmt: skip
             except (OSError, RuntimeError, ValueError) as error:
-                why = str(error).strip().partition("\n")[0]
-                raise BatchError(f"Ray cannot be started or joined ({why})") from error
+                raise BatchError(
+                    f"Ray cannot be started or joined ({first_line(error)})"
+                ) from error
         self._actors = actors or int(self._ray.cluster_resources().get("CPU", 1))
 
     def run(self, setup: Setup, chunks: Iterator[Chunk]) -> Iterator[Tally]:
