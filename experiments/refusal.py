@@ -13,8 +13,9 @@ None of them is in any training. But the gate is trained on drawn trunks and dis
 these volumes and a colour wheel had passed an earlier gate (experiments/log.md): for these two
 kinds the figures show that a known gap is closed; so do those of photographs in colours, for which
 there is a rule of its own since a colour wheel and the picture of a retina had passed, and those of
-pages of text, for which there is one too. Rejected is what the bundle rejects, by its gate or by such a rule; the AUROC is the gate's alone. An image that
-gives an error (blank, too small) counts as rejected.
+pages of text, for which there is one too. Rejected is what the bundle rejects, by its gate or by
+such a rule; the AUROC is the gate's alone. An image that gives an error (blank, too small) counts
+as rejected.
 """
 
 import warnings
