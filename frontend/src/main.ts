@@ -293,6 +293,7 @@ class Page {
   /** For the eyes alone: it changes too often to be said. */
   private showProgress(text: string): void {
     byId("progress").textContent = text;
+    byId("progress").classList.toggle("busy", !this.items.every(isDone));
   }
 
   private listen(): void {
