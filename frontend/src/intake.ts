@@ -1,6 +1,6 @@
 /** Files from a drop, a dialog or the clipboard, folders included. */
-import { isShown } from "./reading/archive";
 import type { NamedFile } from "./reading/contents";
+import { distinct, isShown } from "./reading/names";
 
 export function fromInput(input: HTMLInputElement): NamedFile[] {
   const files = [...(input.files ?? [])].map((file) => ({ name: file.webkitRelativePath || file.name, file }));
@@ -47,13 +47,8 @@ function byName(one: { name: string }, other: { name: string }): number {
   return one.name < other.name ? -1 : Number(one.name > other.name);
 }
 
-/** Without hidden files, which systems put into folders. Files of one name, from different folders, get numbers: answers are shown by name. */
 function shown(files: NamedFile[]): NamedFile[] {
-  const taken = new Set<string>();
-  return files.filter(({ name }) => isShown(name)).map(({ name, file }) => {
-    let own = name;
-    for (let count = 2; taken.has(own); count++) own = name.replace(/(\.[^./]*)?$/, ` (${count})$1`);
-    taken.add(own);
-    return { name: own, file };
-  });
+  const visible = files.filter(({ name }) => isShown(name));
+  const names = distinct(visible.map(({ name }) => name)); // those of different folders may be the same
+  return visible.map(({ file }, index) => ({ name: names[index], file }));
 }

@@ -1,4 +1,4 @@
-/** Images that are not one slice on dark air: inverted, several in one, colours, masks... `tumorlens/imaging/samples/layout.py`. */
+/** Images that are not one slice on dark air, such as inverted ones, masks and pages. `tumorlens/imaging/samples/layout.py`. */
 import { insideMargin } from "./margin";
 import { cut, type Plane, quantile } from "./preprocessing";
 

@@ -2,12 +2,12 @@
 import type { FileEntry, Reader } from "@zip.js/zip.js";
 import { InputError } from "../types";
 import { MAX_ARCHIVE_BYTES, MAX_FILE_BYTES, MAX_FILES, MAX_UNFOLDED_BYTES } from "./limits";
+import { distinct, isShown } from "./names";
 import { joined } from "./samples";
 
 const STORED = 0;
 const DEFLATED = 8;
 const MAX_LIST_BYTES = 1024 * MAX_FILES;
-const HIDDEN = "__MACOSX";
 /** Members may lie anywhere in the file, as for Python; their names are never paths. */
 const OPTIONS = { useWebWorkers: false, checkSignature: true, strictness: "tolerant" } as const;
 
@@ -55,11 +55,12 @@ export class Archive {
   }
 
   private async add(file: Blob, prefix: string): Promise<string[]> {
-    const named = withNames((await entriesOf(file)).filter(({ filename }) => isShown(filename)));
-    checkReadable([...named.values()]);
-    for (const [name, entry] of named) this.members.set(prefix + name, entry);
+    const entries = (await entriesOf(file)).filter(({ filename }) => isShown(filename));
+    checkReadable(entries);
+    const names = distinct(entries.map(({ filename }) => filename)).map((name) => prefix + name);
+    entries.forEach((entry, index) => this.members.set(names[index], entry));
     this.checkClaims();
-    return [...named.keys()].map((name) => prefix + name).sort();
+    return names.sort();
   }
 
   private checkClaims(): void {
@@ -138,22 +139,4 @@ function checkReadable(entries: FileEntry[]): void {
 function unreadable({ encrypted, compressionMethod }: FileEntry): string {
   if (encrypted) return "is encrypted; unpack it first";
   return [STORED, DEFLATED].includes(compressionMethod) ? "" : "unsupported compression; create the zip with deflate";
-}
-
-/** Members by name; further members with the same name get a number. */
-function withNames(entries: FileEntry[]): Map<string, FileEntry> {
-  const named = new Map<string, FileEntry>();
-  for (const entry of entries) {
-    const [, stem, suffix] = /^(.*?[^/])(\.[^./]*)?$/s.exec(entry.filename)!;
-    let name = entry.filename;
-    for (let number = 2; named.has(name); number++) name = `${stem} (${number})${suffix ?? ""}`;
-    named.set(name, entry);
-  }
-  return named;
-}
-
-/** Some programs on Windows write backslashes. */
-export function isShown(name: string): boolean {
-  const parts = name.replaceAll("\\", "/").split("/").filter((part) => part !== ".");
-  return name !== "" && !parts.some((part) => (part.startsWith(".") && part !== "..") || part === HIDDEN);
 }

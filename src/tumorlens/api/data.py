@@ -49,7 +49,12 @@ def split_of(split: str | Path | Split, data: Data) -> Split:
     """Return or load a split by name or file, also from ``data``'s folder; raise ``SplitError``."""
     if isinstance(split, Split):
         return split
-    return splits.load(split, Path(data).parent if isinstance(data, str | Path) else None)
+    return splits.load(split, folder_of(data))
+
+
+def folder_of(data: Data) -> Path | None:
+    """Where a split file may lie beside ``data``."""
+    return Path(data).parent if isinstance(data, str | Path) else None
 
 
 @checked

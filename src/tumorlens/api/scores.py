@@ -8,14 +8,14 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from tumorlens.api.arguments import checked
-from tumorlens.api.data import Data, manifest_of, split_of
+from tumorlens.api.data import Data, folder_of, manifest_of
 from tumorlens.api.model import Model, load
 from tumorlens.config import Seed
 from tumorlens.datasets.manifest import Manifest
-from tumorlens.datasets.splits import ALL, TEST, Split
+from tumorlens.datasets.splits import TEST, Split
 from tumorlens.evaluation import evaluator, metrics, record
 from tumorlens.evaluation.evaluator import Evaluation
-from tumorlens.evaluation.folds import every_image, one_split
+from tumorlens.evaluation.folds import one_split, split_by_name
 from tumorlens.evaluation.resampling import Estimate, Sampling
 from tumorlens.reporting import evaluation_report as reports
 from tumorlens.reporting.html import render
@@ -108,7 +108,7 @@ def evaluate(
     loaded = model if isinstance(model, Model) else load(model)
     classifier = loaded.classifier.without_abstention()
     manifest = manifest_of(data)
-    chosen = every_image(manifest) if split == ALL else split_of(split, data)
+    chosen = split if isinstance(split, Split) else split_by_name(split, manifest, folder_of(data))
     manifest = chosen.grouped(manifest)
     plan = one_split(classifier, chosen, manifest, part)
     evaluation = evaluator.evaluate(

@@ -41,7 +41,6 @@ def command(
     from tumorlens.cli.evaluate import command_line
     from tumorlens.cli.evaluation_tables import print_comparison
     from tumorlens.cli.progress import bars
-    from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest, join
     from tumorlens.evaluation import comparison as comparisons
     from tumorlens.evaluation import folds, protocols
@@ -60,11 +59,7 @@ def command(
         for name, bundle in zip(names, loaded, strict=True)
     }
     manifest = join([Manifest.load(path) for path in data])
-    split = (
-        folds.every_image(manifest)
-        if split_name == splits.ALL
-        else splits.load(split_name, data[0].parent)
-    )
+    split = folds.split_by_name(split_name, manifest, data[0].parent)
     manifest = split.grouped(manifest)
     protocols.require_part(split, split.parts(manifest), part)
     line = command_line("compare", bundles, data, split_name, {}, part, resamples, seed)

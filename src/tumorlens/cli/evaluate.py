@@ -130,7 +130,6 @@ def _plan(
     progress: NamedProgress,
 ) -> "EvaluationPlan":
     """Decide which bundle is scored on which images."""
-    from tumorlens.datasets import splits
     from tumorlens.datasets.manifest import Manifest
     from tumorlens.evaluation import external_set, folds
 
@@ -146,10 +145,7 @@ def _plan(
             only, manifest, trained, progress("searching for shared images")
         )
         return folds.external(only, manifest)
-    if split_name == splits.ALL:
-        everything = folds.every_image(manifest)
-        return folds.one_split(_only(classifiers, split_name), everything, manifest, part)
-    split = splits.load(split_name, beside[0].parent)
+    split = folds.split_by_name(split_name, manifest, beside[0].parent)
     if folds.fold_numbers(split):
         return folds.cross_validation(classifiers, split, manifest)
     return folds.one_split(_only(classifiers, split_name), split, manifest, part)

@@ -7,6 +7,7 @@ leave-one-source-out each bundle is scored on the source that it was trained wit
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from tumorlens.bundle import Bundle
@@ -146,6 +147,11 @@ def external(classifier: Classifier, manifest: Manifest) -> EvaluationPlan:
     )
     split = splits.build(EXTERNAL, description, _rows(manifest, parts), disjoint=False)
     return EvaluationPlan(split, (Fold(classifier, tuple(parts)),), EXTERNAL)
+
+
+def split_by_name(name: str | Path, manifest: Manifest, beside: Path | None) -> Split:
+    """``splits.load``, or every image of ``manifest`` for ``all``."""
+    return every_image(manifest) if name == splits.ALL else splits.load(name, beside)
 
 
 def every_image(manifest: Manifest) -> Split:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def cached_images(
     ``DatasetError`` naming the first file that cannot be used.
     """
     records = [manifest.records[i] for i in indices]
-    path = folder / f"{_key(records, config).hexdigest()[:32]}.npy"
+    path = folder / f"{_key(records, config)}.npy"
     return _cached(path, manifest, records, config, _load)
 
 
@@ -58,13 +58,9 @@ def cached_masks(
     Written as ``cached_images``, and keyed also by the bytes of the masks. Raises ``DatasetError``.
     """
     records = [manifest.records[i] for i in indices]
-    digest = _key(records, config)
     with _naming_the_file():
-        for record in records:
-            mask = manifest.mask_file(record)
-            digest.update(record.orientation.encode())
-            digest.update(hashlib.sha256(reader.load_file(mask) if mask else b"").digest())
-    path = folder / f"{digest.hexdigest()[:32]}-masks.npy"
+        outlines = [_outline_of(manifest, record) for record in records]
+    path = folder / f"{_key(records, config, outlines)}-masks.npy"
     return _cached(path, manifest, records, config, _load_mask)
 
 
@@ -116,8 +112,17 @@ def _load_mask(manifest: Manifest, record: Record, config: PreprocessConfig) -> 
     return preprocess_mask(load_mask(manifest, record, image.shape), image, config)
 
 
-def _key(records: Sequence[Record], config: PreprocessConfig) -> "hashlib._Hash":
+def _outline_of(manifest: Manifest, record: Record) -> str:
+    """What the mask of an image, and how it lies over the image, are known by."""
+    mask = manifest.mask_file(record)
+    content = reader.load_file(mask) if mask else b""
+    return f"{record.orientation} {hashlib.sha256(content).hexdigest()}"
+
+
+def _key(records: Sequence[Record], config: PreprocessConfig, further: Iterable[str] = ()) -> str:
     digest = hashlib.sha256(msgspec.json.encode(config, order="deterministic"))
     for record in records:
         digest.update(record.sha256.encode())
-    return digest
+    for text in further:
+        digest.update(text.encode())
+    return digest.hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Images that are not one slice as a viewer shows it: inverted, several in one, colours, masks...
+"""Images that are not one slice as a viewer shows it, such as inverted ones, masks and pages.
 
 The network takes each for one head on dark air, and may be confident. Whoever sees the image
 sees at once what is wrong, so it is refused, with a word on what to do.
